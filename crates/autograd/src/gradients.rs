@@ -1,0 +1,86 @@
+//! The backward pass.
+
+use crate::var::{Node, Var};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError};
+use striate_tensor::{Error, Result, Tensor};
+
+/// The gradients of one scalar with respect to leaves.
+#[derive(Debug, Default)]
+pub struct Gradients {
+    of_leaf: HashMap<u64, Tensor>,
+}
+
+impl Gradients {
+    /// The gradient with respect to a leaf; `None` if the scalar does not depend on it.
+    pub fn of(&self, leaf: &Var) -> Option<&Tensor> {
+        leaf.node.as_ref().and_then(|node| self.of_leaf.get(&node.id))
+    }
+
+    /// As [`Gradients::of`], handing the gradient over.
+    pub fn take(&mut self, leaf: &Var) -> Option<Tensor> {
+        leaf.node.as_ref().and_then(|node| self.of_leaf.remove(&node.id))
+    }
+}
+
+impl Var {
+    /// The gradients of this scalar with respect to every leaf it was computed from.
+    ///
+    /// The tape is used up: what the ops saved is freed as the pass goes on, and a second call through the same
+    /// ops is an error.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is exactly one element; [`Error::Argument`] if the tape was used before.
+    pub fn backward(&self) -> Result<Gradients> {
+        if self.value().elements() != 1 {
+            return Err(Error::shape(
+                "backward",
+                "the variable must have exactly one element",
+                self.shape().to_string(),
+                "sum or average it first, or use backward_from with its gradient",
+            ));
+        }
+        self.backward_from(Tensor::full(*self.shape(), 1.0, self.value().dtype(), self.device())?)
+    }
+
+    /// The gradients of Σ `dy`·self with respect to every leaf; as [`Var::backward`] for any shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `dy` does not have the variable's shape; [`Error::Argument`] if the tape was used before.
+    pub fn backward_from(&self, dy: Tensor) -> Result<Gradients> {
+        dy.has_shape("backward", self.shape())?;
+        let mut gradients = Gradients::default();
+        let Some(root) = &self.node else { return Ok(gradients) };
+        // Inputs have smaller ids than outputs, so the largest pending id has received all its gradients.
+        let mut pending: BTreeMap<u64, (Arc<Node>, Tensor)> = BTreeMap::new();
+        pending.insert(root.id, (root.clone(), dy));
+        while let Some((id, (node, dy))) = pending.pop_last() {
+            if node.is_leaf {
+                gradients.of_leaf.insert(id, dy);
+                continue;
+            }
+            let rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let rule = rule.ok_or_else(|| {
+                Error::argument(
+                    "backward",
+                    "a tape can be used once",
+                    "a second backward pass through the same op",
+                    "compute the forward pass again",
+                )
+            })?;
+            let needed: Vec<bool> = node.inputs.iter().map(Option::is_some).collect();
+            let input_gradients = rule.backward(&dy, &needed).map_err(|error| error.at(rule.name()))?;
+            drop((rule, dy));
+            for (input, gradient) in node.inputs.iter().zip(input_gradients) {
+                let (Some(input), Some(gradient)) = (input, gradient) else { continue };
+                match pending.get_mut(&input.id) {
+                    Some((_, sum)) => *sum = sum.add(&gradient)?,
+                    None => {
+                        pending.insert(input.id, (input.clone(), gradient));
+                    }
+                }
+            }
+        }
+        Ok(gradients)
+    }
+}

@@ -1,0 +1,57 @@
+//! Convolution with bias and activation, in 1, 2 or 3 spatial axes.
+
+use crate::var::{Backward, Var};
+use striate_tensor::{Activation, ConvSpec, Result, Tensor, UnaryOp};
+
+struct ConvRule {
+    spec: ConvSpec,
+    activation: Activation,
+    x: Tensor,
+    kernel: Tensor,
+    /// The output, where the activation's slope is computed from it.
+    y: Option<Tensor>,
+}
+
+impl Backward for ConvRule {
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        let dz = match &self.y {
+            Some(y) => dy.unary_backward(UnaryOp::Activation(self.activation), y)?,
+            None => dy.clone(),
+        };
+        let with_bias = needed.get(2).copied().unwrap_or(false);
+        let (mut dkernel, mut dbias) = (None, None);
+        if needed[1] || with_bias {
+            let (kernel, bias) = dz.conv_backward_kernel(&self.x, self.kernel.shape(), &self.spec, with_bias)?;
+            (dkernel, dbias) = (Some(kernel).filter(|_| needed[1]), bias);
+        }
+        let dx = needed[0].then(|| dz.conv_backward_input(&self.kernel, self.x.shape(), &self.spec)).transpose()?;
+        Ok(if needed.len() == 3 { vec![dx, dkernel, dbias] } else { vec![dx, dkernel] })
+    }
+}
+
+impl Var {
+    /// The convolution of (n, spatial…, c) with `kernel` (spatial…, c / groups, filters), plus bias (filters), activated.
+    ///
+    /// # Errors
+    /// As [`Tensor::conv`].
+    pub fn conv(&self, kernel: &Var, bias: Option<&Var>, spec: &ConvSpec, activation: Activation) -> Result<Var> {
+        // Sigmoid is kept apart, so that a loss can find the logits.
+        if !activation.slope_from_output() || activation == Activation::Sigmoid {
+            return self.conv(kernel, bias, spec, Activation::Linear)?.activate(activation);
+        }
+        let value = self.value().conv(kernel.value(), bias.map(Var::value), spec, activation)?;
+        let mut inputs = vec![self, kernel];
+        inputs.extend(bias);
+        Ok(Var::from_op(value.clone(), &inputs, || ConvRule {
+            spec: *spec,
+            activation,
+            x: self.value().clone(),
+            kernel: kernel.value().clone(),
+            y: (activation != Activation::Linear).then_some(value),
+        }))
+    }
+}

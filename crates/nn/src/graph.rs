@@ -1,0 +1,356 @@
+//! The structure of a model: which layer is applied to what, and which weights they declared.
+
+use crate::functional::{Symbol, snake_case};
+use crate::layer::{Builder, Context, Layer, Run, WeightSpec};
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+use striate_autograd::Var;
+use striate_tensor::{Error, Key, Result, Shape, Tensor};
+
+/// How a model was written, which decides how its config looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GraphKind {
+    /// One layer after another.
+    Sequential,
+    /// Layers applied to symbols.
+    Functional,
+}
+
+/// A layer in a graph.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) layer: Arc<dyn Layer>,
+    /// Its weights among the graph's.
+    pub(crate) weights: Range<usize>,
+}
+
+/// One application of a layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) member: usize,
+    /// Indices of earlier steps.
+    pub(crate) inputs: Vec<usize>,
+    /// The output's shape without the batch axis.
+    pub(crate) shape: Shape,
+    /// Values that nothing needs once this step is done.
+    last_use_of: Vec<usize>,
+}
+
+/// A directed acyclic graph of layers.
+#[derive(Debug)]
+pub struct Graph {
+    pub(crate) name: String,
+    pub(crate) kind: GraphKind,
+    pub(crate) members: Vec<Member>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) outputs: Vec<usize>,
+    pub(crate) weights: Vec<WeightSpec>,
+}
+
+impl Graph {
+    /// The graph between symbols.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if an output depends on an input that is not listed, if two layers have one name, or if there is no
+    /// input or output.
+    pub fn new(name: &str, kind: GraphKind, inputs: &[Symbol], outputs: &[Symbol]) -> Result<Graph> {
+        let refuse = |rule: &str, received: String| Err(Error::argument(name, rule, received, ""));
+        if inputs.is_empty() || outputs.is_empty() {
+            return refuse(
+                "a model needs inputs and outputs",
+                format!("{} inputs, {} outputs", inputs.len(), outputs.len()),
+            );
+        }
+        let mut symbols: HashMap<u64, Symbol> = HashMap::new();
+        let mut pending: Vec<Symbol> = outputs.iter().chain(inputs).cloned().collect();
+        while let Some(symbol) = pending.pop() {
+            if symbols.insert(symbol.0.id, symbol.clone()).is_none() {
+                pending.extend(symbol.0.inputs.iter().cloned());
+            }
+        }
+        let mut order: Vec<&Symbol> = symbols.values().collect();
+        order.sort_by_key(|symbol| symbol.0.id);
+        let step_of: HashMap<u64, usize> = order.iter().enumerate().map(|(i, symbol)| (symbol.0.id, i)).collect();
+        let index = |symbol: &Symbol| step_of.get(&symbol.0.id).copied().unwrap_or_default();
+
+        let names = member_names(&order);
+        let mut graph = Graph {
+            name: name.to_string(),
+            kind,
+            members: Vec::new(),
+            steps: Vec::new(),
+            inputs: inputs.iter().map(&index).collect(),
+            outputs: outputs.iter().map(&index).collect(),
+            weights: Vec::new(),
+        };
+        let mut member_of: HashMap<*const (), usize> = HashMap::new();
+        let mut taken = HashSet::new();
+        for symbol in &order {
+            let node = &symbol.0;
+            if node.inputs.is_empty() && !inputs.iter().any(|input| input.0.id == node.id) {
+                return refuse("every input that an output depends on must be listed", format!("{symbol:?} left out"));
+            }
+            let shapes: Vec<Shape> = node.inputs.iter().map(|input| *input.shape()).collect();
+            let identity = Arc::as_ptr(&node.instance.layer).cast::<()>();
+            let fresh = graph.members.len();
+            let member = match member_of.get(&identity).filter(|_| !node.inputs.is_empty()) {
+                Some(&member) => {
+                    graph.check_shared(member, &shapes)?;
+                    member
+                }
+                None => {
+                    member_of.insert(identity, fresh);
+                    let name = names[fresh].clone();
+                    if name.is_empty() || name.contains('/') || !taken.insert(name.clone()) {
+                        return refuse("layer names must be unique, not empty and without `/`", format!("`{name}`"));
+                    }
+                    let mut builder = Builder::new(&name);
+                    if !node.inputs.is_empty() {
+                        node.instance.layer.build_many(&shapes, &mut builder).map_err(|error| error.at(&name))?;
+                    }
+                    let start = graph.weights.len();
+                    graph.weights.append(&mut builder.weights);
+                    let layer = node.instance.layer.clone();
+                    graph.members.push(Member { name, layer, weights: start..graph.weights.len() });
+                    fresh
+                }
+            };
+            let inputs = node.inputs.iter().map(&index).collect();
+            graph.steps.push(Step { member, inputs, shape: node.shape, last_use_of: Vec::new() });
+        }
+        graph.plan_lifetimes();
+        Ok(graph)
+    }
+
+    /// A layer used twice must declare the same weights for both inputs.
+    fn check_shared(&self, member: usize, shapes: &[Shape]) -> Result<()> {
+        let Member { name, layer, weights } = &self.members[member];
+        let mut builder = Builder::new(name);
+        layer.build_many(shapes, &mut builder).map_err(|error| error.at(name))?;
+        let declared = self.weights[weights.clone()].iter().map(|w| w.shape);
+        if declared.eq(builder.weights.iter().map(|w| w.shape)) {
+            return Ok(());
+        }
+        Err(Error::shape(
+            name.clone(),
+            "a layer used twice must fit both inputs with the same weights",
+            format!("inputs {shapes:?}"),
+            "make two layers of it",
+        ))
+    }
+
+    fn plan_lifetimes(&mut self) {
+        let mut last_use: Vec<usize> = (0..self.steps.len()).collect();
+        for (i, step) in self.steps.iter().enumerate() {
+            step.inputs.iter().for_each(|&input| last_use[input] = i);
+        }
+        for (value, &step) in last_use.iter().enumerate() {
+            if !self.outputs.contains(&value) && !self.inputs.contains(&value) {
+                self.steps[step].last_use_of.push(value);
+            }
+        }
+    }
+
+    /// Shapes of the inputs, without the batch axis.
+    pub fn input_shapes(&self) -> Vec<Shape> {
+        self.inputs.iter().map(|&step| self.steps[step].shape).collect()
+    }
+
+    /// Shapes of the outputs, without the batch axis.
+    pub fn output_shapes(&self) -> Vec<Shape> {
+        self.outputs.iter().map(|&step| self.steps[step].shape).collect()
+    }
+
+    /// The names of the layers in the order of their first use.
+    pub fn layer_names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|member| member.name.as_str())
+    }
+
+    /// The graph's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The paths of all layers, those inside nested models included.
+    pub fn layer_paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        for member in &self.members {
+            paths.push(member.name.clone());
+            if let Some(inner) = member.layer.as_graph() {
+                paths.extend(inner.layer_paths().iter().map(|path| join(&member.name, path)));
+            }
+        }
+        paths
+    }
+
+    /// Declares the graph's weights in a larger model, with the values they bring along, if any.
+    pub(crate) fn declare(&self, inputs: &[Shape], builder: &mut Builder, values: Option<&[Tensor]>) -> Result<Shape> {
+        if inputs != self.input_shapes() {
+            return Err(Error::shape(
+                self.name.clone(),
+                format!("a nested model takes the inputs it was built for, {:?}", self.input_shapes()),
+                format!("{inputs:?}"),
+                "build the inner model for that input shape",
+            ));
+        }
+        for (i, spec) in self.weights.iter().enumerate() {
+            builder.adopt(spec, values.map(|values| &values[i]).or(spec.value.as_ref()));
+        }
+        match self.output_shapes()[..] {
+            [shape] => Ok(shape),
+            ref many => Err(Error::shape(
+                self.name.clone(),
+                "a nested model must have one output",
+                format!("{} outputs", many.len()),
+                "join them with Concatenate",
+            )),
+        }
+    }
+
+    /// Computes the outputs. `weights` are the values of [`Graph::weights`] in order.
+    pub(crate) fn execute(&self, inputs: &[Var], weights: &Weights<'_>, run: &Run) -> Result<Vec<Var>> {
+        if inputs.len() != self.inputs.len() {
+            return Err(Error::shape(
+                self.name.clone(),
+                format!("the model takes {} inputs", self.inputs.len()),
+                inputs.len().to_string(),
+                "",
+            ));
+        }
+        let mut values: Vec<Option<Var>> = vec![None; self.steps.len()];
+        for (&step, input) in self.inputs.iter().zip(inputs) {
+            if input.shape().rank() == 0 || input.shape().without_batch() != self.steps[step].shape {
+                return Err(Error::shape(
+                    self.members[self.steps[step].member].name.clone(),
+                    format!("the input must have shape {}", batch_shape(&self.steps[step].shape)),
+                    input.shape().to_string(),
+                    "the first axis counts samples; images are channels-last",
+                ));
+            }
+            values[step] = Some(input.clone());
+        }
+        let mut arguments: Vec<Var> = Vec::with_capacity(2);
+        for (i, step) in self.steps.iter().enumerate() {
+            if values[i].is_none() {
+                arguments.clear();
+                arguments.extend(step.inputs.iter().filter_map(|&input| values[input].clone()));
+                let member = &self.members[step.member];
+                let context = Context {
+                    run,
+                    weights: &weights.values[member.weights.clone()],
+                    specs: &self.weights[member.weights.clone()],
+                    frozen: &weights.frozen[member.weights.clone()],
+                    skip: member.name.len() + 1,
+                    base: weights.base + member.weights.start,
+                    key: if run.is_training_run() { weights.key.fold_str(&member.name) } else { weights.key },
+                    path: if run.captures() { join(weights.path, &member.name) } else { String::new() },
+                };
+                for step_input in &step.last_use_of {
+                    values[*step_input] = None;
+                }
+                let value = member.layer.forward_many(&arguments, &context).map_err(|error| error.at(&member.name))?;
+                if run.captures() {
+                    run.note(&context.path, &value);
+                }
+                values[i] = Some(value);
+            } else if run.captures() {
+                let path = join(weights.path, &self.members[step.member].name);
+                values[i].iter().for_each(|value| run.note(&path, value));
+            }
+        }
+        Ok(self.outputs.iter().filter_map(|&output| values[output].clone()).collect())
+    }
+}
+
+/// The values a graph runs with, and where they stand in the outermost model.
+pub(crate) struct Weights<'a> {
+    pub(crate) values: &'a [Var],
+    pub(crate) frozen: &'a [bool],
+    pub(crate) base: usize,
+    pub(crate) key: Key,
+    pub(crate) path: &'a str,
+}
+
+fn join(outer: &str, name: &str) -> String {
+    if outer.is_empty() { name.to_string() } else { format!("{outer}/{name}") }
+}
+
+/// A shape as Keras prints it, the batch axis open: `(None, 28, 28, 1)`.
+pub(crate) fn batch_shape(shape: &Shape) -> String {
+    shape.iter().fold("(None".to_string(), |text, size| format!("{text}, {size}")) + ")"
+}
+
+/// A name for each layer in the order of first use: its own, or Keras's default with a number.
+fn member_names(order: &[&Symbol]) -> Vec<String> {
+    let mut seen: HashSet<*const ()> = HashSet::new();
+    let mut given: HashSet<&str> = order.iter().filter_map(|s| s.0.instance.name.as_deref()).collect();
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    let mut names = Vec::new();
+    for symbol in order {
+        let instance = &symbol.0.instance;
+        if !seen.insert(Arc::as_ptr(&instance.layer).cast()) && !symbol.0.inputs.is_empty() {
+            continue;
+        }
+        if let Some(name) = &instance.name {
+            names.push(name.clone());
+            given.insert(name);
+            continue;
+        }
+        let plain = snake_case(instance.layer.class_name());
+        loop {
+            let count = counts.entry(plain.clone()).or_default();
+            let name = if *count == 0 { plain.clone() } else { format!("{plain}_{count}") };
+            *count += 1;
+            if !given.contains(name.as_str()) {
+                names.push(name);
+                break;
+            }
+        }
+    }
+    names
+}
+
+/// A graph inside a graph; its weights start afresh unless they are set later.
+impl Layer for Graph {
+    fn class_name(&self) -> &'static str {
+        match self.kind {
+            GraphKind::Sequential => "Sequential",
+            GraphKind::Functional => "Functional",
+        }
+    }
+
+    fn config(&self) -> Map<String, Value> {
+        self.to_config()
+    }
+
+    fn build(&self, input: &Shape, builder: &mut Builder) -> Result<Shape> {
+        self.build_many(&[*input], builder)
+    }
+
+    fn forward(&self, x: &Var, ctx: &Context<'_>) -> Result<Var> {
+        self.forward_many(std::slice::from_ref(x), ctx)
+    }
+
+    fn build_many(&self, inputs: &[Shape], builder: &mut Builder) -> Result<Shape> {
+        self.declare(inputs, builder, None)
+    }
+
+    fn forward_many(&self, inputs: &[Var], ctx: &Context<'_>) -> Result<Var> {
+        let weights =
+            Weights { values: ctx.weights, frozen: ctx.frozen, base: ctx.base, key: ctx.key, path: &ctx.path };
+        let outputs = self.execute(inputs, &weights, ctx.run)?;
+        outputs.into_iter().next().ok_or_else(|| Error::shape(self.name.clone(), "a model has an output", "none", ""))
+    }
+
+    fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {
+        self.total_multiply_adds()
+    }
+
+    fn as_graph(&self) -> Option<&Graph> {
+        Some(self)
+    }
+}

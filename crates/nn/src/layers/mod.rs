@@ -1,0 +1,138 @@
+//! The layers, one family a file.
+//!
+//! To add one: write its file, name it here, and add its class to [`CONSTRUCTORS`]. Nothing else.
+
+mod activation;
+mod conv;
+mod dense;
+mod dropout;
+mod flatten;
+mod global_pooling;
+mod input;
+mod merge;
+mod pooling;
+mod rescaling;
+mod reshape;
+mod zero_padding;
+
+pub use activation::{ActivationLayer, Softmax};
+pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use global_pooling::{
+    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
+    GlobalMaxPooling3D, GlobalPooling,
+};
+pub use input::InputLayer;
+pub use merge::{Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract};
+pub use pooling::{
+    AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
+};
+pub use rescaling::Rescaling;
+pub use reshape::Reshape;
+pub use zero_padding::{ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D};
+
+pub(crate) use input::shape_from_json;
+
+use crate::registry::Constructor;
+use striate_tensor::Padding;
+
+/// Every class a saved model may name, with what makes a layer from its options.
+pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
+    ("Activation", ActivationLayer::from_config),
+    ("Add", Add::from_config),
+    ("Average", Average::from_config),
+    ("AveragePooling1D", AveragePooling1D::from_config),
+    ("AveragePooling2D", AveragePooling2D::from_config),
+    ("AveragePooling3D", AveragePooling3D::from_config),
+    ("Concatenate", Concatenate::from_config),
+    ("Conv1D", Conv1D::from_config),
+    ("Conv2D", Conv2D::from_config),
+    ("Conv3D", Conv3D::from_config),
+    ("Dense", Dense::from_config),
+    ("Dropout", Dropout::from_config),
+    ("Flatten", Flatten::from_config),
+    ("GlobalAveragePooling1D", GlobalAveragePooling1D::from_config),
+    ("GlobalAveragePooling2D", GlobalAveragePooling2D::from_config),
+    ("GlobalAveragePooling3D", GlobalAveragePooling3D::from_config),
+    ("GlobalMaxPooling1D", GlobalMaxPooling1D::from_config),
+    ("GlobalMaxPooling2D", GlobalMaxPooling2D::from_config),
+    ("GlobalMaxPooling3D", GlobalMaxPooling3D::from_config),
+    ("InputLayer", InputLayer::from_config),
+    ("MaxPooling1D", MaxPooling1D::from_config),
+    ("MaxPooling2D", MaxPooling2D::from_config),
+    ("MaxPooling3D", MaxPooling3D::from_config),
+    ("Maximum", Maximum::from_config),
+    ("Minimum", Minimum::from_config),
+    ("Multiply", Multiply::from_config),
+    ("Rescaling", Rescaling::from_config),
+    ("Reshape", Reshape::from_config),
+    ("Softmax", Softmax::from_config),
+    ("Subtract", Subtract::from_config),
+    ("ZeroPadding1D", ZeroPadding1D::from_config),
+    ("ZeroPadding2D", ZeroPadding2D::from_config),
+    ("ZeroPadding3D", ZeroPadding3D::from_config),
+];
+
+/// A size for each of N axes: one number serves all.
+pub trait Sizes<const N: usize> {
+    /// The sizes.
+    fn sizes(self) -> [usize; N];
+}
+
+impl<const N: usize> Sizes<N> for usize {
+    fn sizes(self) -> [usize; N] {
+        [self; N]
+    }
+}
+
+impl<const N: usize> Sizes<N> for [usize; N] {
+    fn sizes(self) -> [usize; N] {
+        self
+    }
+}
+
+/// The sizes of up to three axes, the unused ones filled with 1.
+pub(crate) fn spread<const N: usize>(sizes: &[usize; N]) -> [usize; 3] {
+    let mut all = [1; 3];
+    all[..N].copy_from_slice(sizes);
+    all
+}
+
+/// Keras's word for a padding; explicit padding has none of its own.
+pub(crate) fn padding_name(padding: Padding) -> &'static str {
+    match padding {
+        Padding::Same => "same",
+        Padding::Causal => "causal",
+        Padding::Valid | Padding::Explicit(_) => "valid",
+    }
+}
+
+/// The padding of Keras's word.
+pub(crate) fn padding_from_name(class: &str, name: &str) -> striate_tensor::Result<Padding> {
+    match name {
+        "valid" => Ok(Padding::Valid),
+        "same" => Ok(Padding::Same),
+        "causal" => Ok(Padding::Causal),
+        other => Err(striate_tensor::Error::model(
+            class,
+            "`padding` must be valid, same or causal",
+            format!("`{other}`"),
+            "",
+        )),
+    }
+}
+
+/// Refuses channels-first layers: this workspace is channels-last throughout.
+pub(crate) fn require_channels_last(config: &crate::Config<'_>) -> striate_tensor::Result<()> {
+    match config.str("data_format", Some("channels_last"))? {
+        "channels_last" => Ok(()),
+        other => Err(striate_tensor::Error::model(
+            config.class(),
+            "`data_format` must be channels_last",
+            format!("`{other}`"),
+            "convert the model with Keras first",
+        )),
+    }
+}

@@ -1,0 +1,298 @@
+//! A graph together with the values of its weights.
+
+use crate::functional::Symbol;
+use crate::graph::{Graph, GraphKind, Weights};
+use crate::layer::{Builder, Context, Layer, Run, WeightSpec};
+use crate::summary::Summary;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use striate_autograd::Var;
+use striate_tensor::{DType, Device, Error, Key, Result, Shape, Tensor};
+
+/// Where a model's weights are made, and from which seed.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// Where the weights live.
+    pub device: Device,
+    /// The source of their starting values. Default 0.
+    pub seed: u64,
+    /// Their element type. Default float32; float64 is for gradient checks.
+    pub dtype: DType,
+}
+
+impl BuildOptions {
+    /// Seed 0 and float32 on the given device.
+    pub fn on(device: &Device) -> Self {
+        BuildOptions { device: device.clone(), seed: 0, dtype: DType::F32 }
+    }
+}
+
+/// A network: its graph of layers and the values of its weights on a device.
+///
+/// A model is also a [`Layer`]: used in a larger model it brings its current weights along, and the larger model then has its
+/// own copy of them.
+#[derive(Clone)]
+pub struct Model {
+    graph: Arc<Graph>,
+    weights: Vec<Tensor>,
+    frozen: Vec<bool>,
+    device: Device,
+}
+
+impl Model {
+    /// A model from symbols, with fresh weights.
+    ///
+    /// # Errors
+    /// As [`Graph::new`]; [`Error::OutOfMemory`].
+    pub fn from_symbols(name: &str, inputs: &[Symbol], outputs: &[Symbol], options: &BuildOptions) -> Result<Model> {
+        Model::from_graph(Graph::new(name, GraphKind::Functional, inputs, outputs)?, options)
+    }
+
+    /// A model from a graph, with fresh weights.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn from_graph(mut graph: Graph, options: &BuildOptions) -> Result<Model> {
+        let key = Key::new(options.seed).fold_str("initial weights");
+        let mut weights = Vec::with_capacity(graph.weights.len());
+        for spec in &mut graph.weights {
+            let made = match spec.value.take() {
+                Some(value) => value.to_device(&options.device).and_then(|value| value.cast(options.dtype)),
+                None => spec.initializer.tensor(&spec.shape, options.dtype, key.fold_str(&spec.path), &options.device),
+            };
+            weights.push(made.map_err(|error| error.at(&spec.path))?);
+        }
+        let frozen = vec![false; weights.len()];
+        Ok(Model { graph: Arc::new(graph), weights, frozen, device: options.device.clone() })
+    }
+
+    /// The model's name: `sequential` unless it was given another.
+    pub fn name(&self) -> &str {
+        &self.graph.name
+    }
+
+    /// The graph of layers.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Where the weights live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The same model on another device.
+    ///
+    /// # Errors
+    /// What the devices report.
+    pub fn to_device(&self, device: &Device) -> Result<Model> {
+        let weights = self.weights.iter().map(|w| w.to_device(device)).collect::<Result<_>>()?;
+        Ok(Model { weights, device: device.clone(), ..self.clone() })
+    }
+
+    /// Every weight with its declaration, in the order of the layers.
+    pub fn weights(&self) -> impl Iterator<Item = (&WeightSpec, &Tensor)> {
+        self.graph.weights.iter().zip(&self.weights)
+    }
+
+    /// The value of the weight at a path such as `conv2d/kernel`.
+    pub fn weight(&self, path: &str) -> Option<&Tensor> {
+        self.weights().find(|(spec, _)| spec.path == path).map(|(_, value)| value)
+    }
+
+    /// Sets the weight at a path.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for an unknown path, [`Error::Shape`] for another shape.
+    pub fn set_weight(&mut self, path: &str, value: &Tensor) -> Result<()> {
+        let index = self.graph.weights.iter().position(|spec| spec.path == path).ok_or_else(|| {
+            Error::model(self.name(), "the model must have a weight of that path", format!("`{path}`"), "see summary")
+        })?;
+        value.has_shape(path, self.weights[index].shape())?;
+        self.weights[index] = value.to_device(&self.device)?.cast(self.weights[index].dtype())?;
+        Ok(())
+    }
+
+    /// Number of parameters: elements of all weights.
+    pub fn parameter_count(&self) -> usize {
+        self.weights.iter().map(Tensor::elements).sum()
+    }
+
+    /// Whether gradients train the weight at this index: declared so, and not frozen.
+    pub fn is_trainable(&self, index: usize) -> bool {
+        self.graph.weights[index].is_trainable && !self.frozen[index]
+    }
+
+    /// Freezes or thaws a layer by its path (`vgg16` or `vgg16/block5_conv1`) with everything inside.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if no layer has that path.
+    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
+        if !self.layer_paths().iter().any(|path| path == layer) {
+            return Err(Error::argument(
+                self.name(),
+                "freezing needs the path of a layer",
+                format!("`{layer}`"),
+                format!("the layers are {}", self.layer_paths().join(", ")),
+            ));
+        }
+        for (spec, frozen) in self.graph.weights.iter().zip(&mut self.frozen) {
+            if spec.path.strip_prefix(layer).is_some_and(|rest| rest.starts_with('/')) {
+                *frozen = !trainable;
+            }
+        }
+        Ok(())
+    }
+
+    /// Freezes or thaws every layer.
+    pub fn set_all_trainable(&mut self, trainable: bool) {
+        self.frozen.fill(!trainable);
+    }
+
+    /// The paths of all layers, those inside nested models included.
+    pub fn layer_paths(&self) -> Vec<String> {
+        self.graph.layer_paths()
+    }
+
+    /// One variable for each weight: a leaf where gradients train it, else a constant.
+    pub fn variables(&self) -> Vec<Var> {
+        let var = |(i, value): (usize, &Tensor)| {
+            if self.is_trainable(i) { Var::leaf(value.clone()) } else { Var::constant(value.clone()) }
+        };
+        self.weights.iter().enumerate().map(var).collect()
+    }
+
+    /// One constant for each weight.
+    pub fn constants(&self) -> Vec<Var> {
+        self.weights.iter().cloned().map(Var::constant).collect()
+    }
+
+    /// The outputs for inputs (n, …), with the given variables as weights.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] naming the layer, the shape it wants and the one received.
+    pub fn run(&self, inputs: &[Var], variables: &[Var], run: &Run) -> Result<Vec<Var>> {
+        let key = run.root_key();
+        let weights = Weights { values: variables, frozen: &self.frozen, base: 0, key, path: "" };
+        self.graph.execute(inputs, &weights, run)
+    }
+
+    /// The penalties of all regularized weights, summed; `None` if there are none.
+    ///
+    /// # Errors
+    /// Those of the ops.
+    pub fn penalty(&self, variables: &[Var]) -> Result<Option<Var>> {
+        let mut total: Option<Var> = None;
+        for (spec, variable) in self.graph.weights.iter().zip(variables) {
+            let Some(regularizer) = &spec.regularizer else { continue };
+            let Some(penalty) = regularizer.penalty(variable).map_err(|error| error.at(&spec.path))? else { continue };
+            total = Some(match total {
+                Some(total) => (&total + &penalty)?,
+                None => penalty,
+            });
+        }
+        Ok(total)
+    }
+
+    /// Takes over the statistics that a training pass collected.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a statistic of another shape.
+    pub fn apply_updates(&mut self, run: &Run) -> Result<()> {
+        for (index, value) in run.take_updates() {
+            value.has_shape(&self.graph.weights[index].path, self.weights[index].shape())?;
+            self.weights[index] = value;
+        }
+        Ok(())
+    }
+
+    /// The weights that gradients train, by index, for an optimizer to change.
+    pub fn trainable_mut(&mut self) -> Vec<(usize, &str, &mut Tensor)> {
+        let frozen = &self.frozen;
+        let specs = &self.graph.weights;
+        self.weights
+            .iter_mut()
+            .enumerate()
+            .filter(|(i, _)| specs[*i].is_trainable && !frozen[*i])
+            .map(|(i, value)| (i, specs[i].path.as_str(), value))
+            .collect()
+    }
+
+    /// The outputs for inputs (n, …), as a prediction: no gradient, dropout off.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    pub fn predict_on(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let inputs: Vec<Var> = inputs.iter().cloned().map(Var::constant).collect();
+        let outputs = self.run(&inputs, &self.constants(), &Run::inference())?;
+        Ok(outputs.into_iter().map(Var::into_value).collect())
+    }
+
+    /// The outputs of the layers with these paths, in one forward pass.
+    ///
+    /// # Errors
+    /// As [`Model::run`]; [`Error::Argument`] for a path that no layer has.
+    pub fn activations<S: AsRef<str>>(&self, inputs: &[Tensor], paths: &[S]) -> Result<HashMap<String, Tensor>> {
+        let known = self.layer_paths();
+        if let Some(path) = paths.iter().find(|path| !known.iter().any(|k| k == path.as_ref())) {
+            return Err(Error::argument(
+                self.name(),
+                "activations need the paths of layers",
+                format!("`{}`", path.as_ref()),
+                format!("the layers are {}", known.join(", ")),
+            ));
+        }
+        let run = Run::inference().capture(paths.iter().map(|path| path.as_ref().to_string()));
+        let inputs: Vec<Var> = inputs.iter().cloned().map(Var::constant).collect();
+        self.run(&inputs, &self.constants(), &run)?;
+        Ok(run.into_captured().into_iter().map(|(path, var)| (path, var.into_value())).collect())
+    }
+
+    /// The table of layers, output shapes and parameters.
+    pub fn summary(&self) -> Summary {
+        Summary::of(self)
+    }
+}
+
+impl Layer for Model {
+    fn class_name(&self) -> &'static str {
+        self.graph.class_name()
+    }
+
+    fn config(&self) -> Map<String, Value> {
+        Layer::config(&*self.graph)
+    }
+
+    fn build(&self, input: &Shape, builder: &mut Builder) -> Result<Shape> {
+        self.build_many(&[*input], builder)
+    }
+
+    fn forward(&self, x: &Var, ctx: &Context<'_>) -> Result<Var> {
+        self.graph.forward(x, ctx)
+    }
+
+    fn build_many(&self, inputs: &[Shape], builder: &mut Builder) -> Result<Shape> {
+        self.graph.declare(inputs, builder, Some(&self.weights))
+    }
+
+    fn forward_many(&self, inputs: &[Var], ctx: &Context<'_>) -> Result<Var> {
+        self.graph.forward_many(inputs, ctx)
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], output: &Shape) -> u64 {
+        Layer::multiply_adds(&*self.graph, inputs, output)
+    }
+
+    fn as_graph(&self) -> Option<&Graph> {
+        Some(&self.graph)
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers: Vec<&str> = self.graph.layer_names().collect();
+        write!(f, "Model({} on {}: {})", self.name(), self.device.name(), layers.join(" → "))
+    }
+}
