@@ -69,7 +69,10 @@ impl Var {
                 )
             })?;
             let needed: Vec<bool> = node.inputs.iter().map(Option::is_some).collect();
-            let input_gradients = rule.backward(&dy, &needed).map_err(|error| error.at(rule.name()))?;
+            let input_gradients = {
+                let _span = node.span.enter();
+                rule.backward(&dy, &needed).map_err(|error| error.at(rule.name()))?
+            };
             drop((rule, dy));
             for (input, gradient) in node.inputs.iter().zip(input_gradients) {
                 let (Some(input), Some(gradient)) = (input, gradient) else { continue };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use striate_tensor::{Device, Result, Shape, Tensor};
+use tracing::Span;
 
 /// The backward rule of one op, holding what it saved of the forward pass.
 pub trait Backward: Send + Sync {
@@ -23,6 +24,8 @@ pub(crate) struct Node {
     /// `None` for a leaf, and after the rule was used: what it saved is freed as the backward pass goes on.
     pub(crate) rule: Mutex<Option<Box<dyn Backward>>>,
     pub(crate) is_leaf: bool,
+    /// Where the op was recorded, a layer's span for instance: its backward pass is accounted there too.
+    pub(crate) span: Span,
 }
 
 /// Orders nodes by their creation. Only the order matters, not the numbers.
@@ -31,7 +34,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 impl Node {
     fn new(inputs: Vec<Option<Arc<Node>>>, rule: Option<Box<dyn Backward>>) -> Arc<Node> {
         let is_leaf = rule.is_none();
-        Arc::new(Node { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), inputs, rule: Mutex::new(rule), is_leaf })
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Node { id, inputs, rule: Mutex::new(rule), is_leaf, span: Span::current() })
     }
 }
 

@@ -1,1 +1,33 @@
-//! Placeholder.
+//! Where samples come from and how they become batches.
+//!
+//! - [`Dataset`]: anything that can make a [`Batch`] of given samples; [`ArrayDataset`] keeps its samples in memory,
+//!   [`Subset`] shows some of another's.
+//! - [`Batching`]: one epoch after another, shuffled by a seed, prepared ahead by worker threads.
+//! - [`Mnist`]: the digits, from the four files that everyone knows; [`idx`] reads their format.
+//! - [`image_file`] and [`digit`]: pictures from disk, and a picture of a digit made to look like MNIST's.
+//!
+//! A batch leaves on whichever [`striate_tensor::Device`] it was asked for; this crate knows no back end.
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod array;
+mod array_dataset;
+mod batches;
+mod dataset;
+pub mod digit;
+pub mod idx;
+pub mod image_file;
+mod locate;
+mod mnist;
+mod one_hot;
+mod prefetch;
+mod subset;
+
+pub use array::Array;
+pub use array_dataset::ArrayDataset;
+pub use batches::{Batches, Batching};
+pub use dataset::{Batch, BatchContext, Dataset, Share};
+pub use locate::locate;
+pub use mnist::Mnist;
+pub use one_hot::one_hot;
+pub use subset::Subset;

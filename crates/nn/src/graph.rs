@@ -175,6 +175,11 @@ impl Graph {
         &self.name
     }
 
+    /// Parameters that the layers declare.
+    pub fn parameter_count(&self) -> usize {
+        self.weights.iter().map(|spec| spec.shape.elements()).fold(0, usize::saturating_add)
+    }
+
     /// The paths of all layers, those inside nested models included.
     pub fn layer_paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
@@ -252,6 +257,7 @@ impl Graph {
                 for step_input in &step.last_use_of {
                     values[*step_input] = None;
                 }
+                let _span = tracing::debug_span!("layer", name = member.name.as_str()).entered();
                 let value = member.layer.forward_many(&arguments, &context).map_err(|error| error.at(&member.name))?;
                 if run.captures() {
                     run.note(&context.path, &value);

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! What the other crates are tested with. A development dependency only: nothing of it ships.
+//!
+//! - [`reference`]: the back end of plain loops in double precision that defines every primitive;
+//! - [`conformance`]: properties that hold every other back end to it;
+//! - [`gradcheck`]: gradients against central differences;
+//! - [`golden`]: arrays that other programs computed.
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod conformance;
+pub mod golden;
+pub mod gradcheck;
+pub mod reference;

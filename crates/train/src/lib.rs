@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Training: losses, metrics, `fit`, `evaluate` and `predict`, callbacks, and the history of a run.
+//!
+//! [`Compile::compile`] joins a model, an optimizer, losses and metrics into a [`Training`]; [`Training::fit`] is the loop, and
+//! `fit.rs` shows one training step as a straight line.
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod callback;
+mod checkpoint;
+mod evaluate;
+mod fit;
+mod history;
+pub mod loss;
+pub mod metric;
+mod predict;
+mod progress;
+mod training;
+
+pub use callback::Callback;
+pub use evaluate::Evaluation;
+pub use fit::Fit;
+pub use history::{EpochRecord, History};
+pub use loss::Loss;
+pub use metric::Metric;
+pub use predict::predict;
+pub use progress::Progress;
+pub use training::{Compile, Losses, Metrics, Training};

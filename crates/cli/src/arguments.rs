@@ -1,0 +1,144 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Convolutional neural networks: train, evaluate, predict, explain, measure.
+#[derive(Debug, Parser)]
+#[command(name = "striate", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print one JSON object a line on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Worker threads [default: all cores]. Results are the same to the bit for any number.
+    #[arg(long, global = true, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Where to compute: cpu, or cuda:N in a build with CUDA [default: cpu].
+    #[arg(long, global = true, value_name = "DEVICE")]
+    pub device: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network by one of the recipes.
+    Train(TrainArguments),
+    /// Measure a model on test data.
+    Evaluate(EvaluateArguments),
+    /// Say what pictures show.
+    Predict(PredictArguments),
+    /// Print a model's layers, shapes and parameters.
+    Summary(SummaryArguments),
+    /// Show what this program found on this machine: processor, threads, data.
+    Doctor,
+    /// Measure speed on fixed workloads.
+    Bench(BenchArguments),
+}
+
+/// The recipes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecipeName {
+    /// The lecture's network on the 70,000 MNIST digits.
+    Mnist,
+}
+
+/// `striate train`.
+#[derive(Debug, Args)]
+pub struct TrainArguments {
+    /// What to train.
+    pub recipe: RecipeName,
+    /// The folder with the data [default: $STRIATE_DATA, the cache folder, datasets/].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Passes over the data [default: the recipe's].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub epochs: Option<usize>,
+    /// Samples a step [default: the recipe's].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch_size: Option<usize>,
+    /// Steps an epoch [default: one pass over the data].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub steps_per_epoch: Option<usize>,
+    /// The source of all randomness: the same seed gives the same weights to the bit.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where the results go [default: runs/RECIPE].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Start from the weights of this file.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Go on where a run in the same folder stopped.
+    #[arg(long)]
+    pub resume: bool,
+    /// Also print where the time goes, layer by layer, and write OUT/trace.json for chrome://tracing.
+    #[arg(long)]
+    pub profile: bool,
+}
+
+/// `striate evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArguments {
+    /// A model file that train wrote.
+    pub model: PathBuf,
+    /// The folder with the data [default: $STRIATE_DATA, the cache folder, datasets/].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// `striate predict`.
+#[derive(Debug, Args)]
+pub struct PredictArguments {
+    /// A model file that train wrote.
+    pub model: PathBuf,
+    /// Pictures: PNG.
+    #[arg(required = true)]
+    pub images: Vec<PathBuf>,
+    /// How many classes to name.
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = positive)]
+    pub top: usize,
+}
+
+/// `striate summary`.
+#[derive(Debug, Args)]
+pub struct SummaryArguments {
+    /// A model file, or the name of a recipe's network: mnist.
+    pub model: String,
+}
+
+/// `striate bench`.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// Workloads [default: all].
+    pub workloads: Vec<Workload>,
+    /// Repetitions of each.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub repeat: usize,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Workload {
+    /// Training the MNIST network, batch 64, images/s.
+    MnistTrain,
+    /// Its forward pass, batch 1000, images/s.
+    #[value(name = "mnist_infer_1000")]
+    MnistInfer,
+    /// Its forward pass, batch 1, ms.
+    #[value(name = "mnist_latency_1")]
+    MnistLatency,
+    /// Single convolutions, each pass, GFLOP/s.
+    ConvMicro,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(n) => Ok(n),
+        Err(error) => Err(error.to_string()),
+    }
+}

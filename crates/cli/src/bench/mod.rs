@@ -1,0 +1,89 @@
+//! `striate bench`: speed on fixed workloads.
+
+mod conv_micro;
+mod mnist;
+
+use crate::arguments::{BenchArguments, Workload};
+use crate::output::Output;
+use crate::process::peak_rss_bytes;
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+use std::process::ExitCode;
+use std::time::Instant;
+use striate::Result;
+
+/// Runs the command.
+pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
+    let workloads =
+        if arguments.workloads.is_empty() { Workload::value_variants() } else { &arguments.workloads[..] };
+    let info = striate::device()?.info();
+    output.text(format!("{} — {} kernels, {} threads", info.hardware, info.isa, info.threads));
+    output.text(format!("{:<34} {:>12} {:>12}  {}", "workload", "median", "best", "unit"));
+    for workload in workloads {
+        match workload {
+            Workload::MnistTrain => mnist::train(arguments.repeat, output)?,
+            Workload::MnistInfer => mnist::infer(arguments.repeat, output)?,
+            Workload::MnistLatency => mnist::latency(arguments.repeat, output)?,
+            Workload::ConvMicro => conv_micro::run(arguments.repeat, output)?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a workload's figure means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    /// Work divided by time: larger is better.
+    Rate(&'static str),
+    /// Time: smaller is better.
+    Milliseconds,
+}
+
+/// Times `work` (units of work a call), once to warm up and then `repeat` times, and prints a line.
+fn measure(
+    name: &str,
+    extra: Map<String, Value>,
+    unit: Unit,
+    work: f64,
+    repeat: usize,
+    output: &Output,
+    mut call: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    call()?;
+    let mut values = Vec::with_capacity(repeat);
+    for _ in 0..repeat {
+        let start = Instant::now();
+        call()?;
+        let seconds = start.elapsed().as_secs_f64();
+        values.push(match unit {
+            Unit::Rate(_) => work / seconds,
+            Unit::Milliseconds => 1e3 * seconds / work,
+        });
+    }
+    values.sort_by(f64::total_cmp);
+    let median = (values[(repeat - 1) / 2] + values[repeat / 2]) / 2.0;
+    let (best, unit_name) = match unit {
+        Unit::Rate(name) => (values[repeat - 1], name),
+        Unit::Milliseconds => (values[0], "ms"),
+    };
+    let info = striate::device()?.info();
+    let mut object = json!({
+        "workload": name,
+        "unit": unit_name,
+        "median": median,
+        "best": best,
+        "repeats": repeat,
+        "threads": info.threads,
+        "isa": info.isa,
+        "peak_rss_bytes": peak_rss_bytes(),
+    });
+    let detail: Vec<String> = extra.values().filter_map(Value::as_str).map(str::to_string).collect();
+    if let Some(object) = object.as_object_mut() {
+        object.extend(extra);
+    }
+    output.object(&object);
+    let title = format!("{name} {}", detail.join(" "));
+    let digits = if median < 10.0 { 4 } else { 1 };
+    output.text(format!("{title:<34} {median:>12.digits$} {best:>12.digits$}  {unit_name}"));
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! `striate train`: a recipe from data to files.
+
+use crate::arguments::{RecipeName, TrainArguments};
+use crate::output::Output;
+use crate::process::peak_rss_bytes;
+use crate::profile;
+use crate::recipes::{self, Hooks, Outcome, Settings};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+use striate::formats::{ModelFile, save, weights_sha256};
+use striate::tensor::replace_file;
+use striate::train::callback::{Callback, Flow, Moment};
+use striate::train::{EpochRecord, Progress};
+use striate::viz::Curves;
+use striate::{Error, Result};
+
+/// The state of an unfinished run, in the output folder.
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Runs the command.
+pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
+    let start = Instant::now();
+    let recipe = match arguments.recipe {
+        RecipeName::Mnist => "mnist",
+    };
+    let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(recipe));
+    prepare(&folder)?;
+    let profile = arguments.profile.then(profile::start).transpose()?;
+    let checkpoint = folder.join(CHECKPOINT);
+    if arguments.resume && !checkpoint.exists() {
+        eprintln!("note: {} holds no unfinished run; starting afresh", folder.display());
+    }
+    let settings = Settings {
+        data: arguments.data.clone(),
+        epochs: arguments.epochs,
+        batch_size: arguments.batch_size,
+        steps_per_epoch: arguments.steps_per_epoch,
+        seed: arguments.seed,
+        weights: arguments.weights.clone(),
+        checkpoint: checkpoint.clone(),
+        resume: arguments.resume,
+        progress: Progress::Auto,
+    };
+    let hooks = Hooks {
+        on_model: &mut |model| output.text(format!("{}\n", model.summary())),
+        callbacks: vec![Box::new(Reporter { output, csv: folder.join("history.csv") })],
+    };
+    let outcome = match arguments.recipe {
+        RecipeName::Mnist => recipes::mnist::run(&settings, hooks)?,
+    };
+    let report = write_results(&folder, recipe, arguments, &outcome, start)?;
+    // The run is finished and its results are safe: nothing is left to go on from.
+    match fs::remove_file(&checkpoint) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io(&checkpoint, "removing", error));
+        }
+        _ => {}
+    }
+    if let Some(profile) = profile {
+        let trace = folder.join("trace.json");
+        let table = profile.finish(&trace)?;
+        eprintln!("{table}\nwrote {} (open it in chrome://tracing or ui.perfetto.dev)", trace.display());
+    }
+    output.text(format!("test: {}", outcome.test));
+    output.text(format!(
+        "wrote {0}/model.safetensors, history.csv, curves.svg, run.json in {1:.1} s",
+        folder.display(),
+        start.elapsed().as_secs_f64()
+    ));
+    output.object(&report);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the folder, and fails before training rather than after it if nothing can be written there.
+fn prepare(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| Error::io(folder, "making the output folder", error))?;
+    let probe = folder.join(format!(".writable.{}", std::process::id()));
+    replace_file(&probe, b"")?;
+    fs::remove_file(&probe).map_err(|error| Error::io(&probe, "removing", error))
+}
+
+/// Writes every result; gives what run.json holds.
+fn write_results(
+    folder: &Path,
+    recipe: &str,
+    arguments: &TrainArguments,
+    outcome: &Outcome,
+    start: Instant,
+) -> Result<Value> {
+    let Outcome { model, class_names, preprocessing, history, test } = outcome;
+    let file = ModelFile {
+        model: model.clone(),
+        class_names: class_names.clone(),
+        preprocessing: preprocessing.to_string(),
+    };
+    save(&file, folder.join("model.safetensors"))?;
+    history.write_csv(folder.join("history.csv"))?;
+    let title = format!("{recipe}: test accuracy {:.2} %", 100.0 * test.get("accuracy").unwrap_or(f64::NAN));
+    Curves::new(history).title(title).test(&test.values).write_svg(folder.join("curves.svg"))?;
+    let seconds: f64 = history.epochs.iter().map(|epoch| epoch.seconds).sum();
+    let images: f64 = history.epochs.iter().map(|epoch| epoch.seconds * epoch.images_per_second).sum();
+    let (device, info) = (model.device(), model.device().info());
+    let report = json!({
+        "recipe": recipe,
+        "seed": arguments.seed,
+        "epochs": history.epochs.len(),
+        "train_loss": history.last("loss"),
+        "train_accuracy": history.last("accuracy"),
+        "val_loss": history.last("val_loss"),
+        "val_accuracy": history.last("val_accuracy"),
+        "test_loss": test.get("loss"),
+        "test_accuracy": test.get("accuracy"),
+        "images_per_second": images / seconds.max(1e-9),
+        "wall_s": start.elapsed().as_secs_f64(),
+        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_tensor_bytes": device.memory().peak,
+        "threads": info.threads,
+        "isa": info.isa,
+        "device": device.name(),
+        "weights_sha256": weights_sha256(model)?,
+    });
+    replace_file(folder.join("run.json"), format!("{report:#}\n").as_bytes())?;
+    Ok(report)
+}
+
+/// Prints each epoch for programs, and keeps the table on disk up to date.
+struct Reporter<'a> {
+    output: &'a Output,
+    csv: PathBuf,
+}
+
+impl Callback for Reporter<'_> {
+    fn on_epoch_end(&mut self, moment: &mut Moment<'_>) -> Result<Flow> {
+        if let Some(record) = moment.history.epochs.last() {
+            self.output.object(&epoch_object(record));
+        }
+        moment.history.write_csv(&self.csv)?;
+        Ok(Flow::Continue)
+    }
+}
+
+fn epoch_object(record: &EpochRecord) -> Value {
+    let mut object = json!({ "epoch": record.epoch });
+    for (name, value) in &record.values {
+        object[name] = json!(value);
+    }
+    object["seconds"] = json!(record.seconds);
+    object["images_per_second"] = json!(record.images_per_second);
+    object
+}

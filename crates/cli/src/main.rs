@@ -1,0 +1,41 @@
+//! The program `striate`: convolutional networks from the command line.
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod bench;
+mod commands;
+mod output;
+mod process;
+mod profile;
+mod recipes;
+
+use arguments::{Cli, Command};
+use clap::Parser;
+use output::Output;
+use std::process::ExitCode;
+use striate::{DeviceOptions, Result};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let output = Output::new(cli.json);
+    striate::set_device(striate::open_device(&DeviceOptions { name: cli.device, threads: cli.threads })?)?;
+    match cli.command {
+        Command::Train(arguments) => commands::train::run(&arguments, &output),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &output),
+        Command::Predict(arguments) => commands::predict::run(&arguments, &output),
+        Command::Summary(arguments) => commands::summary::run(&arguments, &output),
+        Command::Doctor => commands::doctor::run(&output),
+        Command::Bench(arguments) => bench::run(&arguments, &output),
+    }
+}

@@ -1,0 +1,220 @@
+//! `--profile`: spans of the library turned into a table of layers and a Chrome trace.
+
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use striate::tensor::replace_file;
+use striate::{Error, Result};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+
+/// Events kept for the trace file; the table counts all of them.
+const MAX_EVENTS: usize = 200_000;
+
+/// Spans of these names carry work of their own; the others group it.
+const GROUPS: [&str; 4] = ["epoch", "step", "layer", "bench"];
+
+#[derive(Debug)]
+struct Event {
+    name: &'static str,
+    layer: String,
+    start: Duration,
+    length: Duration,
+    multiply_adds: u64,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Total {
+    calls: u64,
+    time: Duration,
+    multiply_adds: u64,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    totals: BTreeMap<(String, &'static str), Total>,
+    /// Layers in the order they were first seen.
+    order: Vec<String>,
+    events: Vec<Event>,
+    dropped: u64,
+}
+
+/// What a span says about itself.
+#[derive(Debug, Default)]
+struct Facts {
+    name: String,
+    multiply_adds: u64,
+    entered: Option<Instant>,
+}
+
+impl Visit for Facts {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "multiply_adds" {
+            self.multiply_adds = value;
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "name" {
+            self.name = value.to_string();
+        }
+    }
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
+}
+
+struct Collector {
+    begin: Instant,
+    records: Arc<Mutex<Records>>,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collector {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.is_span() && metadata.target().starts_with("striate")
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut facts = Facts::default();
+            attributes.record(&mut facts);
+            span.extensions_mut().insert(facts);
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            if let Some(facts) = span.extensions_mut().get_mut::<Facts>() {
+                facts.entered = Some(Instant::now());
+            }
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let name = span.name();
+        if name == "layer" || name == "bench" {
+            return;
+        }
+        let (entered, multiply_adds) = match span.extensions_mut().get_mut::<Facts>() {
+            Some(facts) => (facts.entered.take(), facts.multiply_adds),
+            None => return,
+        };
+        let Some(entered) = entered else { return };
+        let length = entered.elapsed();
+        let layer = span
+            .scope()
+            .skip(1)
+            .find(|outer| outer.name() == "layer")
+            .and_then(|outer| outer.extensions().get::<Facts>().map(|facts| facts.name.clone()))
+            .unwrap_or_default();
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        if !records.order.contains(&layer) {
+            records.order.push(layer.clone());
+        }
+        let total = records.totals.entry((layer.clone(), name)).or_default();
+        total.calls += 1;
+        total.time += length;
+        total.multiply_adds += multiply_adds;
+        if records.events.len() < MAX_EVENTS {
+            records.events.push(Event { name, layer, start: entered - self.begin, length, multiply_adds });
+        } else {
+            records.dropped += 1;
+        }
+    }
+}
+
+/// A profile under way.
+pub struct Profile {
+    records: Arc<Mutex<Records>>,
+    peak: f64,
+}
+
+/// Measures the processor's peak and begins to collect.
+pub fn start() -> Result<Profile> {
+    let threads = striate::device()?.info().threads;
+    let peak = striate::cpu::peak::fma_gflops(threads);
+    let records = Arc::new(Mutex::new(Records::default()));
+    let collector = Collector { begin: Instant::now(), records: records.clone() };
+    tracing::subscriber::set_global_default(Registry::default().with(collector))
+        .map_err(|error| Error::argument("--profile", "one profile at a time", error.to_string(), ""))?;
+    Ok(Profile { records, peak })
+}
+
+impl Profile {
+    /// Writes the trace and gives the table.
+    pub fn finish(self, trace: &Path) -> Result<String> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        write_trace(&records, trace)?;
+        Ok(table(&records, self.peak))
+    }
+}
+
+fn write_trace(records: &Records, path: &Path) -> Result<()> {
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    let mut text = String::from("[\n");
+    for (i, event) in records.events.iter().enumerate() {
+        let object = json!({
+            "name": if event.layer.is_empty() { event.name.to_string() } else { format!("{} {}", event.layer, event.name) },
+            "cat": event.name,
+            "ph": "X",
+            "ts": micros(event.start),
+            "dur": micros(event.length),
+            "pid": 1,
+            "tid": 1,
+            "args": { "multiply_adds": event.multiply_adds },
+        });
+        let _ = write!(text, "{}{object}", if i == 0 { "" } else { ",\n" });
+    }
+    text.push_str("\n]\n");
+    replace_file(path, text.as_bytes())
+}
+
+fn table(records: &Records, peak: f64) -> String {
+    let work = |name: &str| !GROUPS.contains(&name);
+    let all: Duration = records.totals.iter().filter(|((_, name), _)| work(name)).map(|(_, total)| total.time).sum();
+    let mut text = format!("measured FMA peak: {peak:.0} GFLOP/s\n");
+    let _ = writeln!(
+        text,
+        "{:<22} {:<26} {:>8} {:>10} {:>7} {:>9} {:>7}",
+        "layer", "kernel", "calls", "time ms", "share", "GFLOP/s", "of peak"
+    );
+    for layer in &records.order {
+        let mut rows: Vec<(&'static str, &Total)> = records
+            .totals
+            .iter()
+            .filter(|((known, name), _)| known == layer && work(name))
+            .map(|((_, name), total)| (*name, total))
+            .collect();
+        rows.sort_by_key(|(_, total)| std::cmp::Reverse(total.time));
+        for (name, total) in rows {
+            let seconds = total.time.as_secs_f64();
+            let rate = 2.0 * total.multiply_adds as f64 / seconds.max(1e-12) / 1e9;
+            let (rate_text, share) = if total.multiply_adds > 0 {
+                (format!("{rate:.1}"), format!("{:.0} %", 100.0 * rate / peak))
+            } else {
+                (String::new(), String::new())
+            };
+            let _ = writeln!(
+                text,
+                "{:<22} {:<26} {:>8} {:>10.1} {:>5.1} % {:>9} {:>7}",
+                if layer.is_empty() { "(outside layers)" } else { layer },
+                name,
+                total.calls,
+                1e3 * seconds,
+                100.0 * seconds / all.as_secs_f64().max(1e-12),
+                rate_text,
+                share
+            );
+        }
+    }
+    if records.dropped > 0 {
+        let _ = writeln!(text, "the trace holds the first {MAX_EVENTS} events; {} more are in the table", records.dropped);
+    }
+    text.trim_end().to_string()
+}

@@ -1,0 +1,86 @@
+//! Convolution and its gradients.
+//!
+//! [`correlation`] lays one out: taps, boxes of output positions, the strip of input that a box sees. [`direct`] runs a
+//! correlation on the register tile and serves as forward pass and, with the kernel turned round, as input gradient;
+//! [`kernel_gradient`] sums over positions; [`depthwise`] holds the case of one channel a group.
+
+mod correlation;
+mod depthwise;
+mod direct;
+mod kernel_gradient;
+
+use crate::backend::{Context, f32s};
+use correlation::Correlation;
+use striate_tensor::{ConvGeometry, Epilogue, Result, Storage, Tensor};
+
+fn is_depthwise(g: &ConvGeometry) -> bool {
+    g.groups > 1 && g.in_per_group() == 1 && g.out_per_group() == 1
+}
+
+pub(crate) fn forward(
+    cx: &Context,
+    x: &Tensor,
+    kernel: &Tensor,
+    g: &ConvGeometry,
+    epilogue: Epilogue<'_>,
+) -> Result<Storage> {
+    let (input, weights) = (f32s("convolution", x)?, f32s("convolution", kernel)?);
+    let bias = epilogue.bias.map(|bias| f32s("convolution", bias)).transpose()?;
+    let mut y = cx.memory.take::<f32>(g.batch * g.positions() * g.out_channels)?;
+    if is_depthwise(g) {
+        let _span = span("conv", "depthwise", g);
+        depthwise::forward(cx, input, weights, g, bias, epilogue.activation, &mut y);
+    } else {
+        let _span = span("conv", "direct", g);
+        let packed = kernel.prepared(direct::key(g, 0), || direct::pack_forward(cx, weights, g))?;
+        direct::run(cx, &Correlation::forward(g), input, &packed, bias, epilogue.activation, &mut y)?;
+    }
+    Ok(y.into_storage())
+}
+
+pub(crate) fn input_gradient(cx: &Context, dy: &Tensor, kernel: &Tensor, g: &ConvGeometry) -> Result<Storage> {
+    let (gradient, weights) = (f32s("convolution gradient", dy)?, f32s("convolution gradient", kernel)?);
+    let mut dx = cx.memory.take::<f32>(g.batch * g.input_positions() * g.in_channels)?;
+    if is_depthwise(g) {
+        let _span = span("conv_backward_input", "depthwise", g);
+        depthwise::input_gradient(cx, gradient, weights, g, &mut dx);
+    } else {
+        let _span = span("conv_backward_input", "direct", g);
+        for (class, correlation) in Correlation::input_gradient(g).iter().enumerate() {
+            let key = direct::key(g, 1 + class as u64);
+            let packed = kernel.prepared(key, || direct::pack_turned(cx, weights, g, correlation))?;
+            direct::run(cx, correlation, gradient, &packed, None, Default::default(), &mut dx)?;
+        }
+    }
+    Ok(dx.into_storage())
+}
+
+pub(crate) fn kernel_gradient(
+    cx: &Context,
+    x: &Tensor,
+    dy: &Tensor,
+    g: &ConvGeometry,
+    with_bias: bool,
+) -> Result<(Storage, Option<Storage>)> {
+    let (input, gradient) = (f32s("convolution gradient", x)?, f32s("convolution gradient", dy)?);
+    let mut dw = cx.memory.take::<f32>(g.taps() * g.in_per_group() * g.out_channels)?;
+    if is_depthwise(g) {
+        let _span = span("conv_backward_kernel", "depthwise", g);
+        depthwise::kernel_gradient(cx, input, gradient, g, &mut dw)?;
+    } else {
+        let _span = span("conv_backward_kernel", "direct", g);
+        kernel_gradient::run(cx, &Correlation::forward(g), input, gradient, g, &mut dw)?;
+    }
+    let db = if with_bias {
+        let mut db = cx.memory.take::<f32>(g.out_channels)?;
+        crate::reduce::columns(cx, gradient, g.out_channels, &mut db)?;
+        Some(db.into_storage())
+    } else {
+        None
+    };
+    Ok((dw.into_storage(), db))
+}
+
+fn span(pass: &'static str, algorithm: &'static str, g: &ConvGeometry) -> tracing::span::EnteredSpan {
+    tracing::trace_span!("kernel", pass, algorithm, multiply_adds = g.multiply_adds()).entered()
+}

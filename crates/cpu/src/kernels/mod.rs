@@ -1,0 +1,11 @@
+//! The inner loops, compiled once for each instruction set.
+
+mod math;
+mod pack;
+mod shared;
+mod sweep;
+
+pub(crate) use math::*;
+pub(crate) use pack::{PackSource, Packed, pack_panel, pack_tiles};
+pub(crate) use shared::Shared;
+pub(crate) use sweep::{RowTable, Sweep, Write};

@@ -1,0 +1,314 @@
+//! The register tile: the one micro-kernel behind matrix products, convolutions and their gradients.
+//!
+//! A tile holds MR rows by NR columns of the result in registers while it walks along k. Row r of the left operand
+//! starts at an address of its own and continues with a fixed step, in one or several segments; the right operand is a
+//! packed panel. With step 1 the rows are pixels and k runs over taps and channels (forward, input gradient); with step
+//! C the rows are (tap, channel) pairs and k runs over pixels (kernel gradient).
+
+use crate::kernels::Shared;
+use crate::simd::{Kernel, Simd, Tile};
+
+/// Where the rows of the left operand and of the result start, in elements.
+#[derive(Debug, Default)]
+pub(crate) struct RowTable {
+    a: Vec<usize>,
+    c: Vec<usize>,
+}
+
+impl RowTable {
+    pub(crate) fn with_capacity(rows: usize) -> Self {
+        RowTable { a: Vec::with_capacity(rows), c: Vec::with_capacity(rows) }
+    }
+
+    /// Adds a row that starts at element `a` of the left operand and `c` of the result.
+    pub(crate) fn push(&mut self, a: usize, c: usize) {
+        self.a.push(a);
+        self.c.push(c);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.a.len()
+    }
+
+    /// Where the rows of the result start.
+    pub(crate) fn results(&self) -> &[usize] {
+        &self.c
+    }
+
+    fn max(&self) -> (usize, usize) {
+        let max = |v: &[usize]| v.iter().copied().max().unwrap_or(0);
+        (max(&self.a), max(&self.c))
+    }
+}
+
+/// What is done with the sums.
+#[derive(Clone, Copy)]
+pub(crate) struct Write<'a> {
+    /// Add to what is there instead of overwriting it.
+    pub(crate) accumulate: bool,
+    /// Added to each row: as many values as the panel has real columns.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Clamp at zero.
+    pub(crate) relu: bool,
+}
+
+/// All rows of a table times one panel.
+pub(crate) struct Sweep<'a> {
+    pub(crate) a: &'a [f32],
+    /// Elements between neighbours along k.
+    pub(crate) step: usize,
+    pub(crate) rows: &'a RowTable,
+    /// Where each segment starts, relative to its row.
+    pub(crate) segments: &'a [usize],
+    /// Elements of a segment.
+    pub(crate) run: usize,
+    /// (segments · run, width).
+    pub(crate) panel: &'a [f32],
+    /// Columns in memory: one or two vectors.
+    pub(crate) width: usize,
+    /// Columns that are written.
+    pub(crate) columns: usize,
+    pub(crate) c: &'a Shared<'a, f32>,
+    /// Added to where every row of the result starts.
+    pub(crate) c_offset: usize,
+    pub(crate) write: Write<'a>,
+}
+
+impl Sweep<'_> {
+    /// Refuses operands that the tile would read or write beyond.
+    ///
+    /// # Panics
+    /// If the caller computed an offset wrongly.
+    fn check<S: Simd>(&self) {
+        let (a_max, c_max) = self.rows.max();
+        let segment = self.segments.iter().copied().max().unwrap_or(0);
+        if self.run > 0 && !self.segments.is_empty() {
+            assert!(a_max + segment + (self.run - 1) * self.step < self.a.len(), "left operand too short");
+        }
+        assert!(self.c_offset + c_max + self.columns <= self.c.len(), "result too short");
+        assert!(self.panel.len() == self.segments.len() * self.run * self.width, "panel of wrong size");
+        assert!(self.columns <= self.width && self.width.is_multiple_of(S::LANES));
+        assert!(self.write.bias.is_none_or(|bias| bias.len() == self.columns), "bias of wrong size");
+    }
+}
+
+impl Kernel for &Sweep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        if self.rows.len() == 0 || self.columns == 0 {
+            return;
+        }
+        self.check::<S>();
+        let vectors = self.width / S::LANES;
+        // SAFETY: `check` held every offset against the operands' lengths, and the instruction set is there because
+        // this runs below `Level::run`. Rows of the result that other tasks write are disjoint by the callers' cut.
+        unsafe {
+            match (S::TILE, vectors) {
+                (Tile::TwelveByTwo, 2) => by_length::<S, 12, 2>(self),
+                (Tile::TwelveByTwo, 1) => by_length::<S, 12, 1>(self),
+                (Tile::SixByTwo, 2) => by_length::<S, 6, 2>(self),
+                (_, 1) => by_length::<S, 6, 1>(self),
+                _ => panic!("a panel is one or two vectors wide"),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn by_length<S: Simd, const MR: usize, const NV: usize>(s: &Sweep<'_>) {
+    // SAFETY: the caller checked the operands.
+    unsafe {
+        match (s.step, s.run) {
+            // The first layers' rows: 3 taps of 1 or 3 channels.
+            (1, 3) => all_rows::<S, MR, NV, 3, true>(s),
+            (1, 9) => all_rows::<S, MR, NV, 9, true>(s),
+            (1, _) => all_rows::<S, MR, NV, 0, true>(s),
+            _ => all_rows::<S, MR, NV, 0, false>(s),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn all_rows<S: Simd, const MR: usize, const NV: usize, const RUN: usize, const UNIT: bool>(s: &Sweep<'_>) {
+    let m = s.rows.len();
+    let full = m - m % MR;
+    let mut row = 0;
+    // SAFETY: the caller checked the operands; `row + count ≤ m` below.
+    unsafe {
+        while row < full {
+            if !UNIT && adjacent(&s.rows.a[row..row + MR]) {
+                one_tile::<S, MR, NV, RUN, UNIT, true>(s, row, MR);
+            } else {
+                one_tile::<S, MR, NV, RUN, UNIT, false>(s, row, MR);
+            }
+            row += MR;
+        }
+        // The rest takes the smallest tile that holds it.
+        match m - row {
+            0 => {}
+            1 => one_tile::<S, 1, NV, 0, UNIT, false>(s, row, 1),
+            2 => one_tile::<S, 2, NV, 0, UNIT, false>(s, row, 2),
+            rest @ (3 | 4) => one_tile::<S, 4, NV, 0, UNIT, false>(s, row, rest),
+            rest @ (5 | 6) => one_tile::<S, 6, NV, 0, UNIT, false>(s, row, rest),
+            rest => one_tile::<S, MR, NV, 0, UNIT, false>(s, row, rest),
+        }
+    }
+}
+
+/// Whether each row starts one element after the one before.
+#[inline(always)]
+fn adjacent(rows: &[usize]) -> bool {
+    rows.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}
+
+/// `count` ≤ MR rows from `row` on; with ADJACENT they start at neighbouring elements.
+#[inline(always)]
+unsafe fn one_tile<
+    S: Simd,
+    const MR: usize,
+    const NV: usize,
+    const RUN: usize,
+    const UNIT: bool,
+    const ADJACENT: bool,
+>(
+    s: &Sweep<'_>,
+    row: usize,
+    count: usize,
+) {
+    // SAFETY: the caller checked every offset; a missing row repeats the last one and is not written.
+    unsafe {
+        let base = s.a.as_ptr();
+        let mut a = [base; MR];
+        for (r, a) in a.iter_mut().enumerate() {
+            *a = if ADJACENT {
+                // One address register serves all rows.
+                base.add(*s.rows.a.get_unchecked(row)).add(r)
+            } else {
+                base.add(*s.rows.a.get_unchecked(row + r.min(count - 1)))
+            };
+        }
+        let step = if UNIT { 1 } else { s.step };
+        let mut acc = [[S::splat(0.0); NV]; MR];
+        let mut b = s.panel.as_ptr();
+        for &segment in s.segments {
+            let mut at = segment;
+            if RUN > 0 {
+                for i in 0..RUN {
+                    multiply::<S, MR, NV>(&mut acc, &a, at + i, b.add(i * NV * S::LANES));
+                }
+                b = b.add(RUN * NV * S::LANES);
+            } else {
+                let mut left = s.run;
+                while left >= 4 {
+                    for i in 0..4 {
+                        multiply::<S, MR, NV>(&mut acc, &a, at + i * step, b.add(i * NV * S::LANES));
+                    }
+                    at += 4 * step;
+                    b = b.add(4 * NV * S::LANES);
+                    left -= 4;
+                }
+                while left > 0 {
+                    multiply::<S, MR, NV>(&mut acc, &a, at, b);
+                    at += step;
+                    b = b.add(NV * S::LANES);
+                    left -= 1;
+                }
+            }
+        }
+        write::<S, MR, NV>(s, &acc, row, count);
+    }
+}
+
+/// One step along k.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(
+    acc: &mut [[S::V; NV]; MR],
+    a: &[*const f32; MR],
+    at: usize,
+    b: *const f32,
+) {
+    // SAFETY: the caller checked that all of these elements exist.
+    unsafe {
+        let mut columns = [S::splat(0.0); NV];
+        for (v, column) in columns.iter_mut().enumerate() {
+            *column = S::load(b.add(v * S::LANES));
+        }
+        for r in 0..MR {
+            let x = S::splat(*a[r].add(at));
+            for v in 0..NV {
+                acc[r][v] = S::fma(x, columns[v], acc[r][v]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn write<S: Simd, const MR: usize, const NV: usize>(
+    s: &Sweep<'_>,
+    acc: &[[S::V; NV]; MR],
+    row: usize,
+    count: usize,
+) {
+    // SAFETY: the caller checked that `columns` elements from each row's start lie in the result.
+    unsafe {
+        let start = s.c.pointer(0).add(s.c_offset);
+        let full = s.columns == NV * S::LANES;
+        let zero = S::splat(0.0);
+        let mut bias = [zero; NV];
+        if let Some(values) = s.write.bias {
+            for (v, bias) in bias.iter_mut().enumerate() {
+                *bias = load_columns::<S>(values.as_ptr(), v, s.columns);
+            }
+        }
+        for (r, acc) in acc.iter().enumerate() {
+            if r >= count {
+                break;
+            }
+            let c = start.add(*s.rows.c.get_unchecked(row + r));
+            for v in 0..NV {
+                let mut sum = S::add(acc[v], bias[v]);
+                if full {
+                    let at = c.add(v * S::LANES);
+                    if s.write.accumulate {
+                        sum = S::add(sum, S::load(at));
+                    }
+                    if s.write.relu {
+                        sum = S::max(sum, zero);
+                    }
+                    S::store(at, sum);
+                } else {
+                    if s.write.accumulate {
+                        sum = S::add(sum, load_columns::<S>(c, v, s.columns));
+                    }
+                    if s.write.relu {
+                        sum = S::max(sum, zero);
+                    }
+                    let left = s.columns.saturating_sub(v * S::LANES);
+                    if left >= S::LANES {
+                        S::store(c.add(v * S::LANES), sum);
+                    } else if left > 0 {
+                        S::store_part(c.add(v * S::LANES), sum, left);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Vector `v` of a row of `columns` elements, zero beyond the end.
+#[inline(always)]
+unsafe fn load_columns<S: Simd>(row: *const f32, v: usize, columns: usize) -> S::V {
+    let left = columns.saturating_sub(v * S::LANES);
+    // SAFETY: at most `columns` elements of the row are read.
+    unsafe {
+        if left >= S::LANES {
+            S::load(row.add(v * S::LANES))
+        } else if left > 0 {
+            S::load_part(row.add(v * S::LANES), left)
+        } else {
+            S::splat(0.0)
+        }
+    }
+}

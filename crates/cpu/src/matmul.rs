@@ -1,0 +1,129 @@
+//! Matrix products on the register tile.
+
+use crate::backend::{Context, f32s};
+use crate::elementwise;
+use crate::kernels::{PackSource, Packed, RowTable, Shared, Sweep, Write};
+use striate_tensor::{Activation, Epilogue, MatmulGeometry, Result, Storage, Tensor};
+
+/// Rows of the result that a task computes.
+const ROWS: usize = 96;
+/// Steps along k whose panel stays in the first-level cache while the task's rows meet it.
+const DEPTH: usize = 512;
+
+pub(crate) fn matmul(
+    cx: &Context,
+    a: &Tensor,
+    b: &Tensor,
+    g: &MatmulGeometry,
+    epilogue: Epilogue<'_>,
+) -> Result<Storage> {
+    let op = "matrix product";
+    let (a_shared, b_shared) = (a.rank() == 2, b.rank() == 2);
+    let (a, b_data) = (f32s(op, a)?, f32s(op, b)?);
+    let bias = epilogue.bias.map(|bias| f32s(op, bias)).transpose()?;
+    let multiply_adds = [g.batch, g.m, g.k, g.n].iter().fold(1u64, |p, &n| p.saturating_mul(n as u64));
+    let _span = tracing::trace_span!("kernel", pass = "matmul", algorithm = "tile", multiply_adds).entered();
+    let mut out = cx.memory.take::<f32>(g.batch * g.m * g.n)?;
+    if out.is_empty() {
+        return Ok(out.into_storage());
+    }
+    let source = PackSource {
+        data: b_data,
+        groups: if b_shared { 1 } else { g.batch },
+        group_step: g.k * g.n,
+        segments: &[0],
+        run: g.k,
+        row_step: if g.transpose_b { 1 } else { g.n },
+        columns: g.n,
+        column_step: if g.transpose_b { g.k } else { 1 },
+    };
+    let packed = Packed::new(&source, cx.level, &cx.memory, &cx.threads)?;
+    let product = Product { g, a, a_shared, b_shared, packed: &packed, bias, activation: epilogue.activation };
+    product.run(cx, multiply_adds, &mut out);
+    Ok(out.into_storage())
+}
+
+struct Product<'a> {
+    g: &'a MatmulGeometry,
+    a: &'a [f32],
+    a_shared: bool,
+    b_shared: bool,
+    packed: &'a Packed,
+    bias: Option<&'a [f32]>,
+    activation: Activation,
+}
+
+impl Product<'_> {
+    fn run(&self, cx: &Context, multiply_adds: u64, out: &mut [f32]) {
+        let g = self.g;
+        let (row_step, step) = if g.transpose_a { (1, g.m) } else { (g.k, 1) };
+        let table = |rows: usize| {
+            let mut table = RowTable::with_capacity(rows);
+            (0..rows).for_each(|row| table.push(row * row_step, row * g.n));
+            table
+        };
+        let blocks = g.m.div_ceil(ROWS);
+        let height = g.m.div_ceil(blocks);
+        let blocks = g.m.div_ceil(height);
+        let whole = table(height);
+        let panels = self.packed.panels();
+        let splits = 16usize.div_ceil(blocks * g.batch).min(panels);
+        let per_split = panels.div_ceil(splits);
+        let splits = panels.div_ceil(per_split);
+        let relu = self.activation == Activation::Relu;
+        let shared = Shared::new(out);
+        cx.threads.run(g.batch * blocks * splits, multiply_adds, |task| {
+            let (batch, rest) = (task / (blocks * splits), task % (blocks * splits));
+            let (block, split) = (rest / splits, rest % splits);
+            let first = block * height;
+            let smaller;
+            let rows = if first + height <= g.m {
+                &whole
+            } else {
+                smaller = table(g.m - first);
+                &smaller
+            };
+            let a = &self.a[if self.a_shared { 0 } else { batch * g.m * g.k } + first * row_step..];
+            let c_offset = (batch * g.m + first) * g.n;
+            let my_panels = split * per_split..((split + 1) * per_split).min(panels);
+            let mut from = 0;
+            loop {
+                let to = (from + DEPTH).min(g.k);
+                let last = to == g.k;
+                for panel in my_panels.clone() {
+                    let (column, columns, width) = self.packed.columns(panel);
+                    cx.level.run(&Sweep {
+                        a,
+                        step,
+                        rows,
+                        segments: &[from * step],
+                        run: to - from,
+                        panel: self.packed.panel(if self.b_shared { 0 } else { batch }, panel, from, to),
+                        width,
+                        columns,
+                        c: &shared,
+                        c_offset: c_offset + column,
+                        write: Write {
+                            accumulate: from > 0,
+                            bias: self.bias.filter(|_| last).map(|bias| &bias[column..column + columns]),
+                            relu: relu && last,
+                        },
+                    });
+                }
+                if last {
+                    break;
+                }
+                from = to;
+            }
+            if !relu && self.activation != Activation::Linear {
+                let begin = self.packed.columns(my_panels.start).0;
+                let end = self.packed.columns(my_panels.end - 1);
+                for &row in rows.results() {
+                    // SAFETY: these results belong to this task alone, and its sweeps are done.
+                    let part = unsafe { shared.slice(c_offset + row + begin, end.0 + end.1 - begin) };
+                    elementwise::activate(cx.level, self.activation, part);
+                }
+            }
+        });
+    }
+}

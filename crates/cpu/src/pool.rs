@@ -1,0 +1,279 @@
+//! Pooling, vectorised over channels.
+
+use crate::backend::{Context, elements, f32s};
+use crate::kernels::Shared;
+use crate::simd::{Kernel, Simd};
+use striate_tensor::{Element, PoolGeometry, PoolKind, Result, Storage, Tensor};
+
+/// Output rows: all that has the same sample, depth and height.
+fn rows_per_sample(g: &PoolGeometry) -> usize {
+    g.output[0] * g.output[1]
+}
+
+/// The taps of a window along one axis that lie inside the input: (first tap, first input, how many).
+fn taps(g: &PoolGeometry, axis: usize, position: usize) -> (usize, usize, usize) {
+    let start = (position * g.strides[axis]) as isize - g.pad_before[axis] as isize;
+    let first = (-start).max(0) as usize;
+    let input = (start + first as isize) as usize;
+    (first, input, (g.window[axis] - first).min(g.input[axis].saturating_sub(input)))
+}
+
+/// A winner's index in its window.
+trait Index: Element {
+    fn of(tap: usize) -> Self;
+}
+impl Index for u8 {
+    #[inline(always)]
+    fn of(tap: usize) -> u8 {
+        tap as u8
+    }
+}
+impl Index for i32 {
+    #[inline(always)]
+    fn of(tap: usize) -> i32 {
+        tap as i32
+    }
+}
+
+/// One output row of a maximum; `indices` is empty if they are not wanted.
+struct MaxRow<'a, I> {
+    g: &'a PoolGeometry,
+    /// The sample.
+    x: &'a [f32],
+    depth: usize,
+    height: usize,
+    y: &'a mut [f32],
+    indices: &'a mut [I],
+}
+
+impl<I: Index> Kernel for MaxRow<'_, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let MaxRow { g, x, .. } = self;
+        let c = g.channels;
+        let ([t0, i0, n0], [t1, i1, n1]) = (taps(g, 0, self.depth).into(), taps(g, 1, self.height).into());
+        let pixel = |d: usize, h: usize, w: usize| {
+            let at = ((d * g.input[1] + h) * g.input[2] + w) * c;
+            &x[at..at + c]
+        };
+        let two_by_two = g.window == [1, 2, 2] && n1 == 2;
+        for (ow, y) in self.y.chunks_exact_mut(c).enumerate() {
+            let (t2, i2, n2) = taps(g, 2, ow);
+            let indices = if self.indices.is_empty() { &mut [][..] } else { &mut self.indices[ow * c..(ow + 1) * c] };
+            if two_by_two && n2 == 2 {
+                let four = [pixel(i0, i1, i2), pixel(i0, i1, i2 + 1), pixel(i0, i1 + 1, i2), pixel(i0, i1 + 1, i2 + 1)];
+                max_of_four(four, y, indices);
+                continue;
+            }
+            let mut first = true;
+            for d in 0..n0 {
+                for h in 0..n1 {
+                    for w in 0..n2 {
+                        let x = pixel(i0 + d, i1 + h, i2 + w);
+                        let tap = I::of(((t0 + d) * g.window[1] + t1 + h) * g.window[2] + t2 + w);
+                        if first {
+                            y.copy_from_slice(x);
+                            indices.fill(tap);
+                            first = false;
+                        } else if indices.is_empty() {
+                            y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x > *y { x } else { *y });
+                        } else {
+                            for ((y, &x), index) in y.iter_mut().zip(x).zip(indices.iter_mut()) {
+                                *index = if x > *y { tap } else { *index };
+                                *y = if x > *y { x } else { *y };
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn max_of_four<I: Index>([a, b, c, d]: [&[f32]; 4], y: &mut [f32], indices: &mut [I]) {
+    let four = a.iter().zip(b).zip(c).zip(d);
+    if indices.is_empty() {
+        for (y, (((&a, &b), &c), &d)) in y.iter_mut().zip(four) {
+            let top = if b > a { b } else { a };
+            let bottom = if d > c { d } else { c };
+            *y = if bottom > top { bottom } else { top };
+        }
+        return;
+    }
+    for ((y, index), (((&a, &b), &c), &d)) in y.iter_mut().zip(indices).zip(four) {
+        let (top, first) = if b > a { (b, I::of(1)) } else { (a, I::of(0)) };
+        let (bottom, second) = if d > c { (d, I::of(3)) } else { (c, I::of(2)) };
+        (*y, *index) = if bottom > top { (bottom, second) } else { (top, first) };
+    }
+}
+
+/// One output row of a mean.
+struct MeanRow<'a> {
+    g: &'a PoolGeometry,
+    x: &'a [f32],
+    depth: usize,
+    height: usize,
+    y: &'a mut [f32],
+}
+
+impl Kernel for MeanRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let MeanRow { g, x, .. } = self;
+        let c = g.channels;
+        let ((_, i0, n0), (_, i1, n1)) = (taps(g, 0, self.depth), taps(g, 1, self.height));
+        for (ow, y) in self.y.chunks_exact_mut(c).enumerate() {
+            let (_, i2, n2) = taps(g, 2, ow);
+            y.fill(0.0);
+            for d in 0..n0 {
+                for h in 0..n1 {
+                    for w in 0..n2 {
+                        let at = (((i0 + d) * g.input[1] + i1 + h) * g.input[2] + i2 + w) * c;
+                        y.iter_mut().zip(&x[at..at + c]).for_each(|(y, &x)| *y += x);
+                    }
+                }
+            }
+            let count = (n0 * n1 * n2) as f32;
+            y.iter_mut().for_each(|y| *y /= count);
+        }
+    }
+}
+
+fn maximum<I: Index>(cx: &Context, x: &[f32], g: &PoolGeometry, with: bool) -> Result<(Storage, Option<Storage>)> {
+    let (row, rows, sample) = (g.output[2] * g.channels, rows_per_sample(g), g.input_positions() * g.channels);
+    let len = g.batch * rows * row;
+    let mut y = cx.memory.take::<f32>(len)?;
+    let mut indices = cx.memory.take::<I>(if with { len } else { 0 })?;
+    let shared = Shared::new(&mut indices);
+    if row > 0 {
+        let group = (4096 / row).max(1);
+        cx.threads.pieces(&mut y, group * row, 8 * x.len() as u64, |i, y| {
+            for (r, y) in y.chunks_exact_mut(row).enumerate() {
+                let index = i * group + r;
+                let (n, depth, height) = (index / rows, index % rows / g.output[1], index % g.output[1]);
+                // SAFETY: each row belongs to one task.
+                let indices = if with { unsafe { shared.slice(index * row, row) } } else { &mut [][..] };
+                cx.level.run(MaxRow { g, x: &x[n * sample..(n + 1) * sample], depth, height, y, indices });
+            }
+        });
+    }
+    Ok((y.into_storage(), with.then(|| indices.into_storage())))
+}
+
+pub(crate) fn pool(cx: &Context, x: &Tensor, g: &PoolGeometry, with: bool) -> Result<(Storage, Option<Storage>)> {
+    let x = f32s("pooling", x)?;
+    let _span = tracing::trace_span!("kernel", pass = "pool", elements = x.len()).entered();
+    if g.kind == PoolKind::Max {
+        let small = g.window.iter().product::<usize>() <= 256;
+        return if small { maximum::<u8>(cx, x, g, with) } else { maximum::<i32>(cx, x, g, with) };
+    }
+    let (row, rows, sample) = (g.output[2] * g.channels, rows_per_sample(g), g.input_positions() * g.channels);
+    let mut y = cx.memory.take::<f32>(g.batch * rows * row)?;
+    if row > 0 {
+        let group = (4096 / row).max(1);
+        cx.threads.pieces(&mut y, group * row, 8 * x.len() as u64, |i, y| {
+            for (r, y) in y.chunks_exact_mut(row).enumerate() {
+                let index = i * group + r;
+                let (n, depth, height) = (index / rows, index % rows / g.output[1], index % g.output[1]);
+                cx.level.run(MeanRow { g, x: &x[n * sample..(n + 1) * sample], depth, height, y });
+            }
+        });
+    }
+    Ok((y.into_storage(), None))
+}
+
+/// The input's gradient of some output rows. `dx` starts at the first input the rows may touch.
+struct BackwardRows<'a, I> {
+    g: &'a PoolGeometry,
+    dy: &'a [f32],
+    indices: Option<&'a [I]>,
+    /// The sample's.
+    dx: &'a mut [f32],
+    /// The windows share no input: each is written once, without reading.
+    disjoint: bool,
+}
+
+impl<I: Index> Kernel for BackwardRows<'_, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let BackwardRows { g, dy, indices, dx, disjoint } = self;
+        let c = g.channels;
+        let covers = disjoint && (0..3).all(|a| g.strides[a] == g.window[a] && g.output[a] * g.window[a] == g.input[a]);
+        if !covers {
+            dx.fill(0.0);
+        }
+        let mut at = 0;
+        for od in 0..g.output[0] {
+            let (t0, i0, n0) = taps(g, 0, od);
+            for oh in 0..g.output[1] {
+                let (t1, i1, n1) = taps(g, 1, oh);
+                for ow in 0..g.output[2] {
+                    let (t2, i2, n2) = taps(g, 2, ow);
+                    let dy = &dy[at..at + c];
+                    let share = 1.0 / (n0 * n1 * n2) as f32;
+                    for d in 0..n0 {
+                        for h in 0..n1 {
+                            for w in 0..n2 {
+                                let to = (((i0 + d) * g.input[1] + i1 + h) * g.input[2] + i2 + w) * c;
+                                let dx = &mut dx[to..to + c];
+                                let tap = ((t0 + d) * g.window[1] + t1 + h) * g.window[2] + t2 + w;
+                                match (indices, disjoint) {
+                                    (Some(indices), true) => {
+                                        let tap = I::of(tap);
+                                        for ((dx, &dy), &index) in dx.iter_mut().zip(dy).zip(&indices[at..at + c]) {
+                                            *dx = if index == tap { dy } else { 0.0 };
+                                        }
+                                    }
+                                    (Some(indices), false) => {
+                                        let tap = I::of(tap);
+                                        for ((dx, &dy), &index) in dx.iter_mut().zip(dy).zip(&indices[at..at + c]) {
+                                            *dx += if index == tap { dy } else { 0.0 };
+                                        }
+                                    }
+                                    (None, true) => dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy * share),
+                                    (None, false) => dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += dy * share),
+                                }
+                            }
+                        }
+                    }
+                    at += c;
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn backward(cx: &Context, dy: &Tensor, indices: Option<&Tensor>, g: &PoolGeometry) -> Result<Storage> {
+    fn go<I: Index>(cx: &Context, dy: &[f32], indices: Option<&[I]>, g: &PoolGeometry) -> Result<Storage> {
+        let (sample, out) = (g.input_positions() * g.channels, g.positions() * g.channels);
+        let mut dx = cx.memory.take::<f32>(g.batch * sample)?;
+        let weight = 8 * dx.len() as u64;
+        cx.threads.pieces(&mut dx, sample, weight, |n, dx| {
+            let range = n * out..(n + 1) * out;
+            cx.level.run(BackwardRows {
+                g,
+                dy: &dy[range.clone()],
+                indices: indices.map(|indices| &indices[range]),
+                dx,
+                disjoint: g.is_disjoint(),
+            });
+        });
+        Ok(dx.into_storage())
+    }
+    let gradient = f32s("pooling gradient", dy)?;
+    let _span = tracing::trace_span!("kernel", pass = "pool_backward", elements = gradient.len()).entered();
+    match indices {
+        Some(indices) if g.window.iter().product::<usize>() <= 256 => {
+            go::<u8>(cx, gradient, Some(elements(indices)?), g)
+        }
+        Some(indices) => go::<i32>(cx, gradient, Some(elements(indices)?), g),
+        None => go::<u8>(cx, gradient, None, g),
+    }
+}

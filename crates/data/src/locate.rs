@@ -1,0 +1,101 @@
+//! Where data sets are looked for.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use striate_tensor::{Error, Result};
+
+/// The folder of the data set `name`.
+///
+/// Looked for as `explicit` or its subfolder `name`, and nowhere else, if it is given; else as subfolder `name` of
+/// `$STRIATE_DATA`, of the user's cache folder (`$XDG_CACHE_HOME/striate`, or `~/.cache/striate`), of `datasets/` in the
+/// current folder and those above it, and of `datasets/` beside the program and in the folders above it.
+///
+/// # Errors
+/// [`Error::Data`] listing the places if none has it.
+pub fn locate(explicit: Option<&Path>, name: &str) -> Result<PathBuf> {
+    let starts = [env::current_dir().ok(), env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf))];
+    let places = places(&|name| env::var_os(name), env::home_dir(), &starts);
+    choose(explicit, name, &places)
+}
+
+/// The folders that may hold data sets, best first.
+fn places(
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    home: Option<PathBuf>,
+    starts: &[Option<PathBuf>],
+) -> Vec<PathBuf> {
+    let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut places: Vec<PathBuf> = folder("STRIATE_DATA").into_iter().collect();
+    let cache = folder("XDG_CACHE_HOME").or_else(|| home.map(|home| home.join(".cache")));
+    places.extend(cache.map(|cache| cache.join("striate")));
+    for start in starts.iter().flatten() {
+        places.extend(start.ancestors().map(|above| above.join("datasets")));
+    }
+    places
+}
+
+fn choose(explicit: Option<&Path>, name: &str, places: &[PathBuf]) -> Result<PathBuf> {
+    if let Some(folder) = explicit {
+        let inner = folder.join(name);
+        if inner.is_dir() {
+            return Ok(inner);
+        }
+        if folder.is_dir() {
+            return Ok(folder.to_path_buf());
+        }
+        return Err(Error::data(
+            folder.display().to_string(),
+            format!("the folder of data set {name} must exist"),
+            "no such folder",
+            "check the path",
+        ));
+    }
+    places.iter().map(|place| place.join(name)).find(|folder| folder.is_dir()).ok_or_else(|| {
+        let tried: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+        Error::data(
+            name,
+            format!("a folder {name} must exist in one of: {}", tried.join(", ")),
+            "none",
+            format!("run cargo xtask download {name}, or set STRIATE_DATA to the folder that holds {name}"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::create_dir_all;
+
+    #[test]
+    fn places_come_in_order() {
+        let from = |set: &'static [(&str, &str)]| {
+            let variable =
+                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+            let places = places(&variable, Some("/home/me".into()), &[Some("/a/b".into()), None]);
+            places.into_iter().map(|p| p.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let above = ["/a/b/datasets", "/a/datasets", "/datasets"];
+        assert_eq!(from(&[]), [&["/home/me/.cache/striate"][..], &above].concat());
+        let set: &[(&str, &str)] = &[("STRIATE_DATA", "/data"), ("XDG_CACHE_HOME", "/cache")];
+        assert_eq!(from(set), [&["/data", "/cache/striate"][..], &above].concat());
+        assert_eq!(from(&[("STRIATE_DATA", "")])[0], "/home/me/.cache/striate");
+    }
+
+    #[test]
+    fn the_first_place_that_has_it_wins_and_an_explicit_one_is_final() {
+        let root = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| root.path().join(name));
+        for folder in [&a, &b.join("mnist"), &c.join("mnist")] {
+            create_dir_all(folder).unwrap();
+        }
+        let places = [a.clone(), b.clone(), c.clone()];
+        assert_eq!(choose(None, "mnist", &places).unwrap(), b.join("mnist"));
+        assert_eq!(choose(Some(&c), "mnist", &places).unwrap(), c.join("mnist"));
+        assert_eq!(choose(Some(&c.join("mnist")), "mnist", &places).unwrap(), c.join("mnist"));
+        assert_eq!(choose(Some(&a), "mnist", &places).unwrap(), a);
+        assert!(choose(Some(&root.path().join("none")), "mnist", &places).is_err());
+        let text = choose(None, "photos", &places).unwrap_err().to_string();
+        assert!(text.contains(&b.display().to_string()) && text.contains("cargo xtask download photos"), "{text}");
+    }
+}

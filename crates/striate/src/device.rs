@@ -1,0 +1,55 @@
+//! Which device a program computes on.
+
+use std::sync::OnceLock;
+use striate_cpu::{CpuBackend, CpuOptions};
+use striate_tensor::{Device, Error, Result};
+
+/// What [`open_device`] opens.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceOptions {
+    /// `cpu` or `cuda:N`. Default `cpu`.
+    pub name: Option<String>,
+    /// Worker threads of the CPU. Default all cores.
+    pub threads: Option<usize>,
+}
+
+static CHOSEN: OnceLock<Device> = OnceLock::new();
+
+/// Opens a device.
+///
+/// # Errors
+/// [`Error::Device`] for one that this build or machine does not have.
+pub fn open_device(options: &DeviceOptions) -> Result<Device> {
+    match options.name.as_deref().unwrap_or("cpu") {
+        "cpu" => Ok(Device::new(CpuBackend::new(CpuOptions { threads: options.threads, ..CpuOptions::default() })?)),
+        name if name == "cuda" || name.starts_with("cuda:") => Err(Error::device(
+            name,
+            "a CUDA device needs a build with the CUDA back end",
+            "a build for the CPU",
+            "use --device cpu",
+        )),
+        name => Err(Error::device(name, "the device must be cpu or cuda:N", format!("`{name}`"), "")),
+    }
+}
+
+/// Chooses the process's device. Call it before anything else uses one.
+///
+/// # Errors
+/// [`Error::Device`] if another device is in use already.
+pub fn set_device(device: Device) -> Result<()> {
+    CHOSEN.set(device).map_err(|refused| {
+        Error::device(refused.name(), "the device is chosen once, before its first use", "a second choice", "")
+    })
+}
+
+/// The process's device: the one chosen with [`set_device`], else the CPU with all cores.
+///
+/// # Errors
+/// As [`open_device`].
+pub fn device() -> Result<Device> {
+    if let Some(device) = CHOSEN.get() {
+        return Ok(device.clone());
+    }
+    let opened = open_device(&DeviceOptions::default())?;
+    Ok(CHOSEN.get_or_init(|| opened).clone())
+}

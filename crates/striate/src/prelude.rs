@@ -1,0 +1,20 @@
+//! Everything a program needs: `use striate::prelude::*;`.
+
+pub use crate::build::{Build, Save, functional, load};
+pub use crate::device::device;
+pub use striate_autograd::{CustomOp, Var};
+pub use striate_data::{ArrayDataset, Batching, Dataset, Mnist};
+pub use striate_nn::layers::*;
+pub use striate_nn::{
+    Activation, Builder, Call, Config, Context, Initializer, Layer, Model, Registry, Regularizer, Sequential, Symbol,
+};
+pub use striate_optim::{Adam, AdamW, RmsProp, Sgd};
+pub use striate_tensor::Activation::{
+    Elu, Exponential, Gelu, HardSigmoid, LeakyRelu, Linear, Relu, Relu6, Selu, Sigmoid, Silu, Softplus, Softsign, Tanh,
+};
+pub use striate_tensor::Padding::{Causal, Same, Valid};
+pub use striate_tensor::{DType, Device, Error, PadMode, Result, Shape, Tensor};
+pub use striate_train::loss::{BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError};
+pub use striate_train::metric::Accuracy;
+pub use striate_train::{Compile, Fit, History, Progress, Training};
+pub use striate_viz::PlotHistory;

@@ -1,0 +1,3 @@
+//! The conformance suite accepts the reference.
+
+striate_testkit::conformance_suite!(striate_testkit::reference::device());

@@ -1,0 +1,295 @@
+//! Training. [`Training::step`] is the line a training step takes through the house: data gives a batch, the model turns it
+//! into predictions, the loss into one number, the tape into gradients, the optimizer into new weights; metrics and callbacks
+//! look on.
+
+use crate::callback::{Callback, Flow, Moment};
+use crate::checkpoint::{self, Setting};
+use crate::history::{EpochRecord, History};
+use crate::progress::{Display, Progress};
+use crate::training::Training;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use striate_autograd::Var;
+use striate_data::{Batch, Batches, Batching, Dataset};
+use striate_nn::Run;
+use striate_tensor::{Error, Key, Result, Tensor};
+
+/// How to train. Defaults are Keras's: 1 epoch, batches of 32, shuffled anew in every epoch.
+pub struct Fit<'a> {
+    /// Passes over the data, or groups of `steps_per_epoch` steps. Default 1.
+    pub epochs: usize,
+    /// Samples a step. Default 32.
+    pub batch_size: usize,
+    /// Steps an epoch; the data is repeated as needed. Default: one pass.
+    pub steps_per_epoch: Option<usize>,
+    /// Evaluated after every epoch.
+    pub validation: Option<&'a dyn Dataset>,
+    /// Batches of the validation data that are used. Default all.
+    pub validation_steps: Option<usize>,
+    /// Draw a new order in every epoch. Default true.
+    pub shuffle: bool,
+    /// The source of orders, augmentation and dropout. It fixes them; it does not make epochs equal. Default 0.
+    pub seed: u64,
+    /// Where the run's state is kept: written after every epoch, so that a run that was stopped can go on. Default nowhere.
+    pub checkpoint: Option<PathBuf>,
+    /// Go on from `checkpoint` if that file exists: the result has the bits of a run that was never stopped. Default false.
+    pub resume: bool,
+    /// Batches prepared ahead by worker threads. Default 2.
+    pub prefetch: usize,
+    /// Worker threads that prepare batches. Default 1.
+    pub workers: usize,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// What looks on.
+    pub callbacks: Vec<Box<dyn Callback + 'a>>,
+}
+
+impl Default for Fit<'_> {
+    fn default() -> Self {
+        Fit {
+            epochs: 1,
+            batch_size: 32,
+            steps_per_epoch: None,
+            validation: None,
+            validation_steps: None,
+            shuffle: true,
+            seed: 0,
+            checkpoint: None,
+            resume: false,
+            prefetch: 2,
+            workers: 1,
+            progress: Progress::Auto,
+            callbacks: Vec::new(),
+        }
+    }
+}
+
+impl Training<'_> {
+    /// One training step on one batch: the loss before the step. Weights change only if everything went well.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the batch does not fit the model; [`Error::NonFinite`] if the loss is not a finite number.
+    pub fn step(&mut self, batch: &Batch, key: Key) -> Result<f64> {
+        let variables = self.model.variables();
+        let run = Run::training(key);
+        let inputs: Vec<Var> = batch.inputs.iter().cloned().map(Var::constant).collect();
+        let outputs = self.model.run(&inputs, &variables, &run)?;
+        let loss = self.objective(&outputs, batch, &variables, &run)?;
+        let value = finite(loss.value())?;
+        self.update_metrics(outputs[0].value(), &batch.targets[0])?;
+        let mut gradients = loss.backward()?;
+        let gradients = self.gradients_of(&variables, &mut gradients)?;
+        // The optimizer writes in place: nothing else may hold the weights.
+        drop((variables, inputs, outputs, loss));
+        self.model.apply_updates(&run)?;
+        let mut weights: Vec<(&str, &mut Tensor)> =
+            self.model.trainable_mut().into_iter().map(|(_, path, weight)| (path, weight)).collect();
+        self.optimizer.step(&mut weights, &gradients)?;
+        Ok(value)
+    }
+
+    /// What is made small: the losses of all outputs, averaged over samples, plus all penalties.
+    pub(crate) fn objective(&self, outputs: &[Var], batch: &Batch, variables: &[Var], run: &Run) -> Result<Var> {
+        if outputs.len() != batch.targets.len() {
+            return Err(Error::shape(
+                "fit",
+                "the data must have one target for each output of the model",
+                format!("{} targets, {} outputs", batch.targets.len(), outputs.len()),
+                "",
+            ));
+        }
+        let mut total: Option<Var> = None;
+        let mut add = |term: Var| -> Result<()> {
+            total = Some(match &total {
+                Some(total) => (total + &term)?,
+                None => term,
+            });
+            Ok(())
+        };
+        for ((loss, output), target) in self.losses.iter().zip(outputs).zip(&batch.targets) {
+            let mut each = loss.per_sample(output, target)?;
+            if let Some(weights) = &batch.weights {
+                each = (&each * &Var::constant(weights.clone()))?;
+            }
+            add(each.mean()?)?;
+        }
+        self.model.penalty(variables)?.map_or(Ok(()), &mut add)?;
+        run.take_losses().into_iter().try_for_each(&mut add)?;
+        total.ok_or_else(|| Error::argument("fit", "a model needs a loss", "none", "give one to compile"))
+    }
+
+    /// The gradient of each trained weight in order; zeros for one that the loss does not depend on.
+    fn gradients_of(&self, variables: &[Var], all: &mut striate_autograd::Gradients) -> Result<Vec<Tensor>> {
+        let trained = variables.iter().enumerate().filter(|(i, _)| self.model.is_trainable(*i));
+        trained
+            .map(|(_, variable)| match all.take(variable) {
+                Some(gradient) => Ok(gradient),
+                None => Tensor::full(*variable.shape(), 0.0, variable.value().dtype(), variable.device()),
+            })
+            .collect()
+    }
+
+    /// Trains, and reports each epoch.
+    ///
+    /// # Errors
+    /// Those of [`Training::step`], of the data and of callbacks; [`Error::Argument`] for zero epochs, batch size or steps.
+    pub fn fit(&mut self, data: &dyn Dataset, mut options: Fit<'_>) -> Result<History> {
+        for (name, value) in [
+            ("epochs", options.epochs),
+            ("batch_size", options.batch_size),
+            ("steps_per_epoch", options.steps_per_epoch.unwrap_or(1)),
+        ] {
+            if value == 0 {
+                return Err(Error::argument("fit", format!("{name} must be at least 1"), "0", ""));
+            }
+        }
+        if cfg!(debug_assertions) && options.progress != Progress::Silent && data.len() > 10_000 {
+            eprintln!("note: this is a debug build; a release build (cargo run --release) trains many times faster");
+        }
+        let key = Key::new(options.seed);
+        let batching = Batching {
+            batch_size: options.batch_size,
+            shuffle: options.shuffle,
+            key: key.fold_str("training data"),
+            prefetch: options.prefetch,
+            workers: options.workers,
+            ..Batching::default()
+        };
+        let steps_per_pass = batching.steps(data.len()).max(1);
+        let steps = options.steps_per_epoch.unwrap_or(steps_per_pass);
+        let setting = Setting { seed: options.seed, batch_size: options.batch_size, steps, shuffle: options.shuffle };
+        let mut history = match &options.checkpoint {
+            Some(path) if options.resume && path.exists() => checkpoint::restore(path, &setting, self)?,
+            _ => History::default(),
+        };
+        let first = history.epochs.len();
+        let mut passes = Passes::new(batching, data, self.model.device().clone(), first * steps);
+        let mut callbacks = std::mem::take(&mut options.callbacks);
+        for callback in &mut callbacks {
+            callback.on_train_begin(&mut self.moment(&history))?;
+        }
+        for epoch in first..options.epochs {
+            let _span = tracing::info_span!("epoch", number = epoch + 1).entered();
+            let record = self.epoch(epoch, steps, key, &mut passes, &options)?;
+            history.epochs.push(record);
+            if let Some(path) = &options.checkpoint {
+                checkpoint::write(path, &setting, self, &history)?;
+            }
+            let mut flow = Flow::Continue;
+            for callback in &mut callbacks {
+                if callback.on_epoch_end(&mut self.moment(&history))? == Flow::Stop {
+                    flow = Flow::Stop;
+                }
+            }
+            if flow == Flow::Stop {
+                break;
+            }
+        }
+        for callback in &mut callbacks {
+            callback.on_train_end(&mut self.moment(&history))?;
+        }
+        Ok(history)
+    }
+
+    fn moment<'a>(&'a mut self, history: &'a History) -> Moment<'a> {
+        Moment { model: self.model, optimizer: &mut self.optimizer, history }
+    }
+
+    fn epoch(
+        &mut self,
+        epoch: usize,
+        steps: usize,
+        key: Key,
+        passes: &mut Passes<'_>,
+        options: &Fit<'_>,
+    ) -> Result<EpochRecord> {
+        let start = Instant::now();
+        let title = format!("epoch {}/{}", epoch + 1, options.epochs);
+        let mut display = Display::new(options.progress, title, steps);
+        self.metrics.iter_mut().for_each(|metric| metric.reset());
+        let (mut loss_sum, mut samples) = (0.0, 0usize);
+        for step in 0..steps {
+            let batch = passes.next()?;
+            let _span = tracing::debug_span!("step", number = step + 1).entered();
+            let number = (epoch * steps + step) as u64;
+            let loss = self
+                .step(&batch, key.fold_str("step").fold(number))
+                .map_err(|error| error.at(&format!("epoch {}, step {}", epoch + 1, step + 1)))?;
+            loss_sum += loss * batch.samples as f64;
+            samples += batch.samples;
+            let (mean, metrics) = (loss_sum / samples as f64, &self.metrics);
+            display.step(step + 1, batch.samples, || {
+                let mut values = vec![("loss".to_string(), mean)];
+                values.extend(metrics.iter().map(|metric| (metric.name().to_string(), metric.value())));
+                values
+            });
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let mut values = vec![("loss".to_string(), loss_sum / samples as f64)];
+        values.extend(self.metric_values());
+        if let Some(validation) = options.validation {
+            let result =
+                self.evaluate_with(validation, options.batch_size, options.validation_steps, Progress::Silent)?;
+            values.extend(result.values.into_iter().map(|(name, value)| (format!("val_{name}"), value)));
+        }
+        display.finish(&values, seconds);
+        let images_per_second = samples as f64 / seconds.max(1e-9);
+        Ok(EpochRecord { epoch: epoch + 1, values, seconds, images_per_second })
+    }
+}
+
+/// The loss as a number, if it is one.
+pub(crate) fn finite(loss: &Tensor) -> Result<f64> {
+    let value = loss.item()?;
+    if value.is_finite() {
+        return Ok(value);
+    }
+    Err(Error::non_finite(
+        "loss",
+        "the loss must be a finite number",
+        value.to_string(),
+        "a smaller learning rate, or inputs scaled to 0..1, often helps; the weights were left as they were",
+    ))
+}
+
+/// The data over and over: pass after pass, each in an order of its own.
+struct Passes<'a> {
+    batching: Batching,
+    data: &'a dyn Dataset,
+    device: striate_tensor::Device,
+    pass: usize,
+    skip: usize,
+    current: Option<Batches>,
+    waited: Duration,
+}
+
+impl<'a> Passes<'a> {
+    /// Begins after `steps` batches.
+    fn new(batching: Batching, data: &'a dyn Dataset, device: striate_tensor::Device, steps: usize) -> Self {
+        let in_pass = batching.steps(data.len()).max(1);
+        let (pass, skip) = (steps / in_pass, steps % in_pass);
+        Passes { batching, data, device, pass, skip, current: None, waited: Duration::ZERO }
+    }
+
+    fn next(&mut self) -> Result<Batch> {
+        let start = Instant::now();
+        loop {
+            let batches = match &mut self.current {
+                Some(batches) => batches,
+                None => {
+                    let mut batches = self.batching.epoch(self.data, self.pass as u64, &self.device)?;
+                    for skipped in batches.by_ref().take(std::mem::take(&mut self.skip)) {
+                        skipped?;
+                    }
+                    self.current.insert(batches)
+                }
+            };
+            if let Some(batch) = batches.next() {
+                self.waited += start.elapsed();
+                return batch;
+            }
+            self.current = None;
+            self.pass += 1;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What happened in each epoch.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use striate_tensor::{Result, replace_file};
+
+/// One epoch's numbers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Name and value in order: `loss`, metrics, then the same with `val_`. Training values are running means over
+    /// the epoch, while the weights change, as in Keras.
+    pub values: Vec<(String, f64)>,
+    /// Seconds for training, validation excluded.
+    pub seconds: f64,
+    /// Training samples a second.
+    pub images_per_second: f64,
+}
+
+impl EpochRecord {
+    /// The value of that name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+}
+
+/// What happened in each epoch of a run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct History {
+    /// The epochs in order.
+    pub epochs: Vec<EpochRecord>,
+}
+
+impl History {
+    /// The values of one name, one for each epoch that has it.
+    pub fn series(&self, name: &str) -> Vec<f64> {
+        self.epochs.iter().filter_map(|epoch| epoch.get(name)).collect()
+    }
+
+    /// The last value of one name.
+    pub fn last(&self, name: &str) -> Option<f64> {
+        self.epochs.last().and_then(|epoch| epoch.get(name))
+    }
+
+    /// The names of all values, in the order of their first appearance.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in self.epochs.iter().flat_map(|epoch| &epoch.values) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The table as CSV: `epoch`, the values, `seconds`, `images_per_second`.
+    pub fn to_csv(&self) -> String {
+        let names = self.names();
+        let mut csv = String::from("epoch");
+        names.iter().for_each(|name| csv.extend([",", name]));
+        csv.push_str(",seconds,images_per_second\n");
+        for record in &self.epochs {
+            let _ = write!(csv, "{}", record.epoch);
+            for name in &names {
+                let _ = match record.get(name) {
+                    Some(value) => write!(csv, ",{value}"),
+                    None => write!(csv, ","),
+                };
+            }
+            let _ = writeln!(csv, ",{:.3},{:.1}", record.seconds, record.images_per_second);
+        }
+        csv
+    }
+
+    /// Writes [`History::to_csv`] to a file, all of it or nothing.
+    ///
+    /// # Errors
+    /// [`striate_tensor::Error::Io`].
+    pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<()> {
+        replace_file(path, self.to_csv().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_has_a_column_for_every_name() {
+        let record = |epoch, values: &[(&str, f64)]| EpochRecord {
+            epoch,
+            values: values.iter().map(|(n, v)| (n.to_string(), *v)).collect(),
+            seconds: 2.0,
+            images_per_second: 30.0,
+        };
+        let history =
+            History { epochs: vec![record(1, &[("loss", 0.5)]), record(2, &[("loss", 0.25), ("val_loss", 0.375)])] };
+        assert_eq!(
+            history.to_csv(),
+            "epoch,loss,val_loss,seconds,images_per_second\n1,0.5,,2.000,30.0\n2,0.25,0.375,2.000,30.0\n"
+        );
+        assert_eq!(history.series("loss"), [0.5, 0.25]);
+        assert_eq!(history.last("val_loss"), Some(0.375));
+    }
+}

@@ -1,0 +1,58 @@
+//! The share of right answers.
+
+use super::Metric;
+use striate_tensor::{Error, Result, Tensor};
+
+/// The share of samples whose most probable class is the target's; for a single probability, whose rounding is.
+///
+/// Source: <https://keras.io/api/metrics/accuracy_metrics/>.
+#[derive(Debug, Clone, Copy)]
+pub struct Accuracy;
+
+/// The state behind [`Accuracy`].
+#[derive(Debug, Default)]
+pub(crate) struct AccuracyCount {
+    right: usize,
+    all: usize,
+}
+
+impl Metric for AccuracyCount {
+    fn name(&self) -> &'static str {
+        "accuracy"
+    }
+
+    fn reset(&mut self) {
+        *self = AccuracyCount::default();
+    }
+
+    fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
+        if prediction.shape() != target.shape() || prediction.rank() == 0 {
+            return Err(Error::shape(
+                "accuracy",
+                "prediction and target must have the same shape (n, …)",
+                format!("prediction {}, target {}", prediction.shape(), target.shape()),
+                "",
+            ));
+        }
+        if prediction.shape().channels() == 1 {
+            let (p, t) = (prediction.to_vec::<f32>()?, target.to_vec::<f32>()?);
+            self.right += p.iter().zip(&t).filter(|&(&p, &t)| (p > 0.5) == (t > 0.5)).count();
+            self.all += p.len();
+        } else {
+            let (p, t) = (prediction.argmax()?.to_vec::<i32>()?, target.argmax()?.to_vec::<i32>()?);
+            self.right += p.iter().zip(&t).filter(|(p, t)| p == t).count();
+            self.all += p.len();
+        }
+        Ok(())
+    }
+
+    fn value(&self) -> f64 {
+        self.right as f64 / self.all as f64
+    }
+}
+
+impl From<Accuracy> for Box<dyn Metric> {
+    fn from(_: Accuracy) -> Self {
+        Box::new(AccuracyCount::default())
+    }
+}
