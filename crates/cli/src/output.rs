@@ -15,11 +15,6 @@ impl Output {
         Output { json }
     }
 
-    /// Whether output is JSON lines.
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// A line for people only.
     pub fn text(&self, text: impl std::fmt::Display) {
         if !self.json {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use striate::cpu::{CpuOptions, measure_peak};
 use striate::tensor::replace_file;
 use striate::{Error, Result};
 use tracing::field::{Field, Visit};
@@ -18,11 +19,11 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 const MAX_EVENTS: usize = 200_000;
 
 /// Spans of these names carry work of their own; the others group it.
-const GROUPS: [&str; 4] = ["epoch", "step", "layer", "bench"];
+const GROUPS: [&str; 2] = ["epoch", "step"];
 
 #[derive(Debug)]
 struct Event {
-    name: &'static str,
+    name: String,
     layer: String,
     start: Duration,
     length: Duration,
@@ -38,7 +39,7 @@ struct Total {
 
 #[derive(Debug, Default)]
 struct Records {
-    totals: BTreeMap<(String, &'static str), Total>,
+    totals: BTreeMap<(String, String), Total>,
     /// Layers in the order they were first seen.
     order: Vec<String>,
     events: Vec<Event>,
@@ -48,7 +49,10 @@ struct Records {
 /// What a span says about itself.
 #[derive(Debug, Default)]
 struct Facts {
+    /// A layer's name.
     name: String,
+    /// What a kernel computes.
+    pass: String,
     multiply_adds: u64,
     entered: Option<Instant>,
 }
@@ -61,8 +65,10 @@ impl Visit for Facts {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "name" {
-            self.name = value.to_string();
+        match field.name() {
+            "name" => self.name = value.to_string(),
+            "pass" => self.pass = value.to_string(),
+            _ => {}
         }
     }
 
@@ -97,15 +103,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collector {
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let name = span.name();
-        if name == "layer" || name == "bench" {
+        if span.name() == "layer" {
             return;
         }
-        let (entered, multiply_adds) = match span.extensions_mut().get_mut::<Facts>() {
-            Some(facts) => (facts.entered.take(), facts.multiply_adds),
+        let (entered, multiply_adds, pass) = match span.extensions_mut().get_mut::<Facts>() {
+            Some(facts) => (facts.entered.take(), facts.multiply_adds, facts.pass.clone()),
             None => return,
         };
         let Some(entered) = entered else { return };
+        let name = if pass.is_empty() { span.name().to_string() } else { pass };
         let length = entered.elapsed();
         let layer = span
             .scope()
@@ -117,7 +123,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collector {
         if !records.order.contains(&layer) {
             records.order.push(layer.clone());
         }
-        let total = records.totals.entry((layer.clone(), name)).or_default();
+        let total = records.totals.entry((layer.clone(), name.clone())).or_default();
         total.calls += 1;
         total.time += length;
         total.multiply_adds += multiply_adds;
@@ -138,7 +144,8 @@ pub struct Profile {
 /// Measures the processor's peak and begins to collect.
 pub fn start() -> Result<Profile> {
     let threads = striate::device()?.info().threads;
-    let peak = striate::cpu::peak::fma_gflops(threads);
+    let options = CpuOptions { threads: Some(threads), ..CpuOptions::default() };
+    let peak = measure_peak(options)?.gflops;
     let records = Arc::new(Mutex::new(Records::default()));
     let collector = Collector { begin: Instant::now(), records: records.clone() };
     tracing::subscriber::set_global_default(Registry::default().with(collector))
@@ -160,7 +167,7 @@ fn write_trace(records: &Records, path: &Path) -> Result<()> {
     let mut text = String::from("[\n");
     for (i, event) in records.events.iter().enumerate() {
         let object = json!({
-            "name": if event.layer.is_empty() { event.name.to_string() } else { format!("{} {}", event.layer, event.name) },
+            "name": if event.layer.is_empty() { event.name.clone() } else { format!("{} {}", event.layer, event.name) },
             "cat": event.name,
             "ph": "X",
             "ts": micros(event.start),
@@ -185,11 +192,11 @@ fn table(records: &Records, peak: f64) -> String {
         "layer", "kernel", "calls", "time ms", "share", "GFLOP/s", "of peak"
     );
     for layer in &records.order {
-        let mut rows: Vec<(&'static str, &Total)> = records
+        let mut rows: Vec<(&str, &Total)> = records
             .totals
             .iter()
             .filter(|((known, name), _)| known == layer && work(name))
-            .map(|((_, name), total)| (*name, total))
+            .map(|((_, name), total)| (name.as_str(), total))
             .collect();
         rows.sort_by_key(|(_, total)| std::cmp::Reverse(total.time));
         for (name, total) in rows {

@@ -2,7 +2,7 @@
 
 use crate::backend::{Context, f32s};
 use crate::elementwise;
-use crate::kernels::{PackSource, Packed, RowTable, Shared, Sweep, Write};
+use crate::kernels::{PackSource, Packed, RowTable, Segment, Shared, Sweep, Write};
 use striate_tensor::{Activation, Epilogue, MatmulGeometry, Result, Storage, Tensor};
 
 /// Rows of the result that a task computes.
@@ -96,7 +96,7 @@ impl Product<'_> {
                         a,
                         step,
                         rows,
-                        segments: &[from * step],
+                        segments: &[Segment { a: from * step, b: 0 }],
                         run: to - from,
                         panel: self.packed.panel(if self.b_shared { 0 } else { batch }, panel, from, to),
                         width,

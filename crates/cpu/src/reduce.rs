@@ -38,8 +38,9 @@ fn fold<S: Simd>(fold: Fold<'_>, neutral: f32, f: impl Fn(f32, f32) -> f32) {
             let (a, rest) = four.split_at(columns);
             let (b, rest) = rest.split_at(columns);
             let (c, d) = rest.split_at(columns);
-            for ((((out, &a), &b), &c), &d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                *out = f(*out, f(f(a, b), f(c, d)));
+            let (out, d) = (&mut out[..columns], &d[..columns]);
+            for j in 0..columns {
+                out[j] = f(out[j], f(f(a[j], b[j]), f(c[j], d[j])));
             }
         }
         for row in rows.remainder().chunks_exact(columns) {

@@ -9,14 +9,14 @@ use striate_tensor::{Device, Error, Key, Result};
 ///
 /// ```
 /// use striate_data::{Array, ArrayDataset, Batching};
-/// use striate_tensor::Key;
+/// use striate_tensor::{Key, Result};
 /// let device = striate_testkit::reference::device();
 /// let data = ArrayDataset::new(vec![Array::floats((0..10).map(|i| i as f32).collect(), [10, 1])?], vec![])?;
 /// let batching = Batching { batch_size: 4, shuffle: true, key: Key::new(42), prefetch: 2, ..Batching::default() };
 /// for epoch in 0..2 {
-///     let sizes: Vec<usize> =
-///         batching.epoch(&data, epoch, &device)?.map(|batch| Ok(batch?.samples)).collect::<Result<_, striate_tensor::Error>>()?;
-///     assert_eq!(sizes, [4, 4, 2]);
+///     let batches = batching.epoch(&data, epoch, &device)?;
+///     let sizes: Result<Vec<usize>> = batches.map(|batch| Ok(batch?.samples)).collect();
+///     assert_eq!(sizes?, [4, 4, 2]);
 /// }
 /// # Ok::<(), striate_tensor::Error>(())
 /// ```

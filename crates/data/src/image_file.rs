@@ -110,8 +110,8 @@ pub(crate) fn decode(path: &Path) -> Result<RgbaImage> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    // At most 16 bytes a pixel, and room for the decoder's own work.
-    limits.max_alloc = Some(20 * MAX_PIXELS);
+    // 8 bytes a pixel for 16-bit RGBA, and room for the decoder's own work.
+    limits.max_alloc = Some(10 * MAX_PIXELS);
     let mut reader = ImageReader::open(path).map_err(failed)?.with_guessed_format().map_err(failed)?;
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(refused)?;

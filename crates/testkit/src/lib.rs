@@ -11,3 +11,7 @@ pub mod conformance;
 pub mod golden;
 pub mod gradcheck;
 pub mod reference;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,10 +1,10 @@
 //! Every primitive that is the gradient of another one, against central differences.
 
+use striate_autograd::Var;
 use striate_tensor::{
     Activation, BinaryOp, ConvSpec, DType, Device, Key, PadMode, Padding, PoolKind, PoolSpec, ReduceOp, Result, Shape,
     Tensor, UnaryOp,
 };
-use striate_autograd::Var;
 use striate_testkit::gradcheck::{check, check_var};
 use striate_testkit::reference;
 

@@ -8,22 +8,22 @@ use striate::tensor::{ConvSpec, Key, Padding};
 
 /// Name, batch, side, channels in, filters; the kernel is 3×3, `same` for VGG16's layers and `valid` for the small nets'.
 const LAYERS: [(&str, usize, usize, usize, usize, Padding); 16] = [
-    ("mnist_c1", 64, 28, 1, 32, Padding::Valid),
-    ("mnist_c2", 64, 13, 32, 64, Padding::Valid),
-    ("mnist_c3", 64, 5, 64, 64, Padding::Valid),
-    ("cd_c1", 20, 150, 3, 32, Padding::Valid),
-    ("cd_c2", 20, 74, 32, 64, Padding::Valid),
-    ("cd_c3", 20, 36, 64, 128, Padding::Valid),
-    ("cd_c4", 20, 17, 128, 128, Padding::Valid),
-    ("vgg_b1c1", 20, 150, 3, 64, Padding::Same),
-    ("vgg_b1c2", 20, 150, 64, 64, Padding::Same),
-    ("vgg_b2c1", 20, 75, 64, 128, Padding::Same),
-    ("vgg_b2c2", 20, 75, 128, 128, Padding::Same),
-    ("vgg_b3c1", 20, 37, 128, 256, Padding::Same),
-    ("vgg_b3c2_3", 20, 37, 256, 256, Padding::Same),
-    ("vgg_b4c1", 20, 18, 256, 512, Padding::Same),
-    ("vgg_b4c2_3", 20, 18, 512, 512, Padding::Same),
-    ("vgg_b5c1_3", 20, 9, 512, 512, Padding::Same),
+    ("mnist_c1", 64, 28, 1, 32, Valid),
+    ("mnist_c2", 64, 13, 32, 64, Valid),
+    ("mnist_c3", 64, 5, 64, 64, Valid),
+    ("cd_c1", 20, 150, 3, 32, Valid),
+    ("cd_c2", 20, 74, 32, 64, Valid),
+    ("cd_c3", 20, 36, 64, 128, Valid),
+    ("cd_c4", 20, 17, 128, 128, Valid),
+    ("vgg_b1c1", 20, 150, 3, 64, Same),
+    ("vgg_b1c2", 20, 150, 64, 64, Same),
+    ("vgg_b2c1", 20, 75, 64, 128, Same),
+    ("vgg_b2c2", 20, 75, 128, 128, Same),
+    ("vgg_b3c1", 20, 37, 128, 256, Same),
+    ("vgg_b3c2_3", 20, 37, 256, 256, Same),
+    ("vgg_b4c1", 20, 18, 256, 512, Same),
+    ("vgg_b4c2_3", 20, 18, 512, 512, Same),
+    ("vgg_b5c1_3", 20, 9, 512, 512, Same),
 ];
 
 /// Every layer and pass; the rate counts the direct algorithm's operations, whatever algorithm runs.

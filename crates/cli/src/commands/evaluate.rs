@@ -8,7 +8,7 @@ use striate::prelude::*;
 
 /// Runs the command.
 pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
-    let mut model = striate::load(&arguments.model)?;
+    let mut model = load(&arguments.model)?;
     let mnist = match &arguments.data {
         Some(folder) => Mnist::load_from(folder)?,
         None => Mnist::load()?,

@@ -11,7 +11,7 @@ use striate::prelude::*;
 pub fn run(arguments: &SummaryArguments, output: &Output) -> Result<ExitCode> {
     let model = match arguments.model.as_str() {
         "mnist" => recipes::mnist::network().build()?,
-        path => striate::load(path)?,
+        path => load(path)?,
     };
     let summary = model.summary();
     output.text(&summary);

@@ -1,6 +1,6 @@
 //! How a convolution, or the gradient of its input, is laid over memory.
 
-use crate::kernels::RowTable;
+use crate::kernels::{RowTable, Segment};
 use striate_tensor::ConvGeometry;
 
 /// One kernel tap along one axis: where it looks, relative to the position's own input, and its index in the kernel.
@@ -29,8 +29,11 @@ pub(crate) struct Correlation {
     pub(crate) out_sample: usize,
     pub(crate) out_steps: [usize; 3],
     pub(crate) out_start: usize,
-    /// Channels of a position that is read beyond its group's are skipped: how many a group has.
+    /// Channels of what is read that a group has.
     pub(crate) in_per_group: usize,
+    /// Taps along each axis that the packed kernel has, and how many of them come before the first one here.
+    pub(crate) packed_taps: [usize; 3],
+    pub(crate) skipped_taps: [usize; 3],
 }
 
 fn row_major(sizes: [usize; 3], channels: usize) -> [usize; 3] {
@@ -58,6 +61,8 @@ impl Correlation {
             out_steps: row_major(g.output, g.out_channels),
             out_start: 0,
             in_per_group: g.in_per_group(),
+            packed_taps: g.kernel,
+            skipped_taps: [0; 3],
         }
     }
 
@@ -84,6 +89,8 @@ impl Correlation {
                         taps
                     });
                     all.push(Correlation {
+                        packed_taps: [0, 1, 2].map(|axis| taps[axis].len()),
+                        skipped_taps: [0; 3],
                         batch: g.batch,
                         input: g.output,
                         in_channels: g.out_channels,
@@ -173,11 +180,16 @@ impl Correlation {
         Boxes { whole, size, counts }
     }
 
-    /// How a box sees its input.
+    /// How a box sees its input: directly if no position looks outside, else through a copy.
     pub(crate) fn strip(&self, size: [usize; 4]) -> Strip {
         if self.stays_inside() {
             return Strip { copied: false, samples: size[0], sizes: self.input };
         }
+        self.copied_strip(size)
+    }
+
+    /// A strip that holds what a box sees and nothing else.
+    pub(crate) fn copied_strip(&self, size: [usize; 4]) -> Strip {
         let sizes = [0, 1, 2].map(|axis| {
             let (low, high) = self.reach(axis);
             (size[axis + 1].max(1) - 1) * self.step[axis] + (high - low) as usize + 1
@@ -191,10 +203,77 @@ impl Correlation {
         (0..3).map(|axis| (taps[axis].offset - self.reach(axis).0) as usize * steps[axis]).sum()
     }
 
-    /// The start of each contiguous run of k, in the order in which kernels are packed.
-    pub(crate) fn segments(&self, strip: &Strip) -> Vec<usize> {
+    /// Where each contiguous run of k starts in the input and in a packed panel.
+    pub(crate) fn segments(&self, strip: &Strip) -> Vec<Segment> {
         let per_row = if self.rows_are_runs() { self.taps[2].len().max(1) } else { 1 };
-        self.all_taps().step_by(per_row).map(|taps| self.tap_offset(strip, taps)).collect()
+        let [_, h_taps, w_taps] = self.packed_taps;
+        let numbers = (0..self.taps[0].len())
+            .flat_map(|d| (0..self.taps[1].len()).flat_map(move |h| (0..self.taps[2].len()).map(move |w| [d, h, w])));
+        let all = self.all_taps().zip(numbers).step_by(per_row);
+        all.map(|(taps, number)| {
+            let [d, h, w] = [0, 1, 2].map(|axis| number[axis] + self.skipped_taps[axis]);
+            Segment { a: self.tap_offset(strip, taps), b: ((d * h_taps + h) * w_taps + w) * self.in_per_group }
+        })
+        .collect()
+    }
+
+    /// Along an axis, the runs of positions that see the same taps inside the input: (first position, how many, first
+    /// tap, how many).
+    fn classes(&self, axis: usize) -> Vec<[usize; 4]> {
+        let mut classes: Vec<[usize; 4]> = Vec::new();
+        for o in 0..self.grid[axis] {
+            let inside =
+                |tap: &Tap| (0..self.input[axis] as isize).contains(&((o * self.step[axis]) as isize + tap.offset));
+            let first = self.taps[axis].iter().position(inside).unwrap_or(0);
+            let count = self.taps[axis].iter().filter(|tap| inside(tap)).count();
+            match classes.last_mut() {
+                Some(last) if last[2..] == [first, count] => last[1] += 1,
+                _ => classes.push([o, 1, first, count]),
+            }
+        }
+        classes
+    }
+
+    /// Cuts off the border where that spares many products with zeros, and there are samples enough to fill register tiles
+    /// with the same position of each; otherwise the whole.
+    pub(crate) fn regions(self) -> Vec<Correlation> {
+        const SAMPLES: usize = 8;
+        // Small images only: the border of large ones is a small share, and their classes cost more to find.
+        if self.batch < SAMPLES || self.positions() > 4096 || self.stays_inside() {
+            return vec![self];
+        }
+        let classes = [0, 1, 2].map(|axis| self.classes(axis));
+        let kept: f64 = (0..3)
+            .map(|axis| {
+                let met: usize = classes[axis].iter().map(|class| class[1] * class[3]).sum();
+                met as f64 / (self.grid[axis] * self.taps[axis].len()).max(1) as f64
+            })
+            .product();
+        if kept > 0.92 {
+            return vec![self];
+        }
+        let mut regions = Vec::new();
+        for d in &classes[0] {
+            for h in &classes[1] {
+                for w in &classes[2] {
+                    let class = [d, h, w];
+                    let taps = [0, 1, 2].map(|axis| {
+                        let &[start, _, first, count] = class[axis];
+                        let shift = (start * self.step[axis]) as isize;
+                        let met = self.taps[axis][first..first + count].iter();
+                        met.map(|tap| Tap { offset: tap.offset + shift, index: tap.index }).collect()
+                    });
+                    regions.push(Correlation {
+                        grid: class.map(|class| class[1]),
+                        taps,
+                        out_start: (0..3).fold(self.out_start, |at, axis| at + class[axis][0] * self.out_steps[axis]),
+                        skipped_taps: [0, 1, 2].map(|axis| self.skipped_taps[axis] + class[axis][2]),
+                        ..self
+                    });
+                }
+            }
+        }
+        regions
     }
 
     /// Elements between positions of a strip.
@@ -243,36 +322,51 @@ impl Correlation {
             let along: usize = (0..3).map(|axis| origin[axis] as usize * steps[axis]).sum();
             return &input[start[0] * sample + along..];
         }
+        let channels = self.in_channels;
+        self.each_row(strip, start, input, |row, width, before, inside| {
+            let out = &mut scratch[row * width * channels..(row + 1) * width * channels];
+            let (left, out) = out.split_at_mut(before * channels);
+            let (middle, right) = out.split_at_mut(inside.len());
+            left.fill(0.0);
+            middle.copy_from_slice(inside);
+            right.fill(0.0);
+        });
+        scratch
+    }
+
+    /// Calls `row(index, pixels, pixels before the first that exists, those that exist)` for each row of a copied strip.
+    pub(crate) fn each_row(
+        &self,
+        strip: &Strip,
+        start: [usize; 4],
+        input: &[f32],
+        mut row: impl FnMut(usize, usize, usize, &[f32]),
+    ) {
+        let steps = row_major(self.input, self.in_channels);
+        let sample = self.input.iter().product::<usize>() * self.in_channels;
+        let origin = [0, 1, 2].map(|axis| (start[axis + 1] * self.step[axis]) as isize + self.reach(axis).0);
         let [planes, rows, width] = strip.sizes;
-        let row_len = width * self.in_channels;
-        // Of each row, `before` pixels lie left of the input, then come `inside` that exist.
         let before = (-origin[2]).clamp(0, width as isize) as usize;
         let first = origin[2].max(0) as usize;
         let inside = self.input[2].saturating_sub(first).min(width - before);
-        let mut out = scratch[..strip.len(self.in_channels)].chunks_exact_mut(row_len.max(1));
-        for n in 0..strip.samples {
-            for plane in 0..planes {
-                let d = origin[0] + plane as isize;
-                for row in 0..rows {
-                    let h = origin[1] + row as isize;
-                    let Some(out) = out.next() else { break };
+        let mut index = 0;
+        for n in start[0]..start[0] + strip.samples {
+            for d in (origin[0]..).take(planes) {
+                for h in (origin[1]..).take(rows) {
                     let exists = (0..self.input[0] as isize).contains(&d)
                         && (0..self.input[1] as isize).contains(&h)
-                        && start[0] + n < self.batch;
-                    if !exists || inside == 0 {
-                        out.fill(0.0);
-                        continue;
+                        && n < self.batch
+                        && inside > 0;
+                    if exists {
+                        let from = n * sample + d as usize * steps[0] + h as usize * steps[1] + first * steps[2];
+                        row(index, width, before, &input[from..from + inside * steps[2]]);
+                    } else {
+                        row(index, width, before, &[]);
                     }
-                    let from = (start[0] + n) * sample + d as usize * steps[0] + h as usize * steps[1];
-                    let from = from + first * self.in_channels;
-                    let (left, right) = (before * self.in_channels, (before + inside) * self.in_channels);
-                    out[..left].fill(0.0);
-                    out[left..right].copy_from_slice(&input[from..from + right - left]);
-                    out[right..].fill(0.0);
+                    index += 1;
                 }
             }
         }
-        scratch
     }
 }
 

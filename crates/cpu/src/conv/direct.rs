@@ -1,16 +1,19 @@
 //! The direct algorithm: a correlation as a matrix product whose left rows are pixels of the input itself.
 
 use crate::backend::Context;
-use crate::conv::correlation::Correlation;
+use crate::conv::correlation::{Boxes, Correlation, Strip};
 use crate::elementwise;
-use crate::kernels::{PackSource, Packed, Shared, Sweep, Write};
+use crate::kernels::{PackSource, Packed, RowTable, Segment, Shared, Sweep, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
 use striate_tensor::{Activation, ConvGeometry, Result};
 
 /// Bytes of a box's input that should stay in the second-level cache.
 const STRIP_BYTES: usize = 160 << 10;
 /// Bytes of a panel's part along k that should stay there too.
 const PANEL_BYTES: usize = 112 << 10;
+/// Tasks that a convolution is cut into at least, if it has the columns for it.
+const TASKS: usize = 16;
 
 /// The key of a packed form of a kernel: everything its layout depends on.
 pub(crate) fn key(g: &ConvGeometry, form: u64) -> u64 {
@@ -56,79 +59,96 @@ pub(crate) fn pack_turned(cx: &Context, kernel: &[f32], g: &ConvGeometry, c: &Co
     Packed::new(&source, cx.level, &cx.memory, &cx.threads)
 }
 
-/// Computes a correlation with a packed kernel into `out`.
-pub(crate) fn run(
-    cx: &Context,
-    c: &Correlation,
-    input: &[f32],
-    kernel: &Packed,
-    bias: Option<&[f32]>,
-    activation: Activation,
-    out: &mut [f32],
-) -> Result<()> {
-    let boxes = c.boxes((STRIP_BYTES / 4 / c.in_channels.max(1)).clamp(48, 768));
-    if boxes.count() == 0 || c.out_channels == 0 {
-        return Ok(());
-    }
-    let strip = c.strip(boxes.size);
-    let table = c.table(&strip, boxes.size);
-    let segments = c.segments(&strip);
-    let run = c.run();
-    // Few boxes are shared out by columns as well.
-    let panels = kernel.panels();
-    let splits = 16usize.div_ceil(boxes.count() * c.groups).min(panels);
-    let per_split = panels.div_ceil(splits);
-    let splits = panels.div_ceil(per_split);
-    // A long k is walked in parts, so that a panel's part stays in the cache while all rows of the box meet it.
-    let part = (PANEL_BYTES / 4 / cx.level.tile_columns() / run.max(1)).clamp(1, segments.len().max(1));
-    let part = segments.len().div_ceil(segments.len().div_ceil(part).max(1)).max(1);
-    let relu = activation == Activation::Relu;
-    let later = !relu && activation != Activation::Linear;
+/// A correlation, laid out and cut into tasks.
+struct Part {
+    c: Correlation,
+    kernel: Arc<Packed>,
+    boxes: Boxes,
+    strip: Strip,
+    table: RowTable,
+    segments: Vec<Segment>,
+    /// Segments that are walked before the next panel: all of them unless k is long.
+    at_once: usize,
+    /// Parts of a group's panels, and panels in one.
+    splits: usize,
+    per_split: usize,
+    first_task: usize,
+    tasks: usize,
+}
 
-    let shared = Shared::new(out);
-    let scratch_len = if strip.copied { strip.len(c.in_channels) } else { 0 };
-    let failure = std::sync::Mutex::new(None);
-    cx.threads.run(boxes.count() * c.groups * splits, c.multiply_adds(), |task| {
-        let (box_index, rest) = (task / (c.groups * splits), task % (c.groups * splits));
-        let (group, split) = (rest / splits, rest % splits);
-        let mut scratch = match cx.memory.take::<f32>(scratch_len) {
-            Ok(scratch) => scratch,
-            Err(error) => {
-                *failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
-                return;
-            }
-        };
-        let (start, size) = boxes.get(box_index);
+impl Part {
+    fn new(cx: &Context, c: Correlation, kernel: Arc<Packed>, first_task: usize) -> Part {
+        let boxes = c.boxes((STRIP_BYTES / 4 / c.in_channels.max(1)).clamp(48, 768));
+        let strip = c.strip(boxes.size);
+        let segments = c.segments(&strip);
+        // Few boxes are shared out by columns as well.
+        let panels = kernel.panels();
+        let splits = TASKS.div_ceil((boxes.count() * c.groups).max(1)).clamp(1, panels.max(1));
+        let per_split = panels.div_ceil(splits).max(1);
+        let splits = panels.div_ceil(per_split);
+        // A long k is walked in parts, so that a panel's part stays in the cache while all rows of the box meet it.
+        let fits = (PANEL_BYTES / 4 / cx.level.tile_columns() / c.run().max(1)).max(1);
+        let at_once = segments.len().div_ceil(segments.len().div_ceil(fits).max(1)).max(1);
+        Part {
+            table: c.table(&strip, boxes.size),
+            tasks: boxes.count() * c.groups * splits,
+            kernel,
+            boxes,
+            strip,
+            segments,
+            at_once,
+            splits,
+            per_split,
+            first_task,
+            c,
+        }
+    }
+
+    fn compute(
+        &self,
+        cx: &Context,
+        task: usize,
+        input: &[f32],
+        bias: Option<&[f32]>,
+        activation: Activation,
+        out: &Shared<'_, f32>,
+    ) -> Result<()> {
+        let (c, kernel, run) = (&self.c, &*self.kernel, self.c.run());
+        let (box_index, rest) = (task / (c.groups * self.splits), task % (c.groups * self.splits));
+        let (group, split) = (rest / self.splits, rest % self.splits);
+        let mut scratch = cx.memory.take::<f32>(if self.strip.copied { self.strip.len(c.in_channels) } else { 0 })?;
+        let (start, size) = self.boxes.get(box_index);
         let smaller;
-        let rows = if size == boxes.size {
-            &table
+        let rows = if size == self.boxes.size {
+            &self.table
         } else {
-            smaller = c.table(&strip, size);
+            smaller = c.table(&self.strip, size);
             &smaller
         };
-        let view = c.view(&strip, start, input, &mut scratch);
+        let view = c.view(&self.strip, start, input, &mut scratch);
         let offset = c.out_offset(start) + group * c.out_per_group();
-        let my_panels = split * per_split..((split + 1) * per_split).min(panels);
+        let panels = split * self.per_split..((split + 1) * self.per_split).min(kernel.panels());
+        let relu = activation == Activation::Relu;
         let mut from = 0;
         loop {
-            let to = (from + part).min(segments.len());
-            let (first, last) = (from == 0, to == segments.len());
-            for panel in my_panels.clone() {
+            let to = (from + self.at_once).min(self.segments.len());
+            let last = to == self.segments.len();
+            for panel in panels.clone() {
                 let (column, columns, width) = kernel.columns(panel);
                 let channel = group * c.out_per_group() + column;
                 cx.level.run(&Sweep {
                     a: &view[group * c.in_per_group..],
                     step: 1,
                     rows,
-                    segments: &segments[from..to],
+                    segments: &self.segments[from..to],
                     run,
-                    panel: kernel.panel(group, panel, from * run, to * run),
+                    panel: kernel.panel(group, panel, 0, kernel.k),
                     width,
                     columns,
-                    c: &shared,
+                    c: out,
                     c_offset: offset + column,
                     write: Write {
-                        accumulate: !first,
+                        accumulate: from > 0,
                         bias: bias.filter(|_| last).map(|bias| &bias[channel..channel + columns]),
                         relu: relu && last,
                     },
@@ -139,20 +159,49 @@ pub(crate) fn run(
             }
             from = to;
         }
-        if later {
-            let begin = my_panels.start * cx.level.tile_columns();
-            let end = kernel.columns(my_panels.end - 1);
+        if !relu && activation != Activation::Linear {
+            let begin = kernel.columns(panels.start).0;
+            let end = kernel.columns(panels.end - 1);
             let columns = end.0 + end.1 - begin;
-            let results = rows.results();
-            let contiguous = columns == c.out_channels && size[3] > 0 && c.out_steps[2] == c.out_channels;
             // Whole positions of a row lie side by side.
-            let (count, len) = if contiguous { (size[3], size[3] * columns) } else { (1, columns) };
-            for &result in results.iter().step_by(count) {
+            let whole = columns == c.out_channels && c.out_steps[2] == c.out_channels;
+            let (count, len) = if whole { (size[3], size[3] * columns) } else { (1, columns) };
+            for &result in rows.results().iter().step_by(count) {
                 // SAFETY: these results belong to this task alone, and its sweeps are done.
-                let part = unsafe { shared.slice(offset + begin + result, len) };
+                let part = unsafe { out.slice(offset + begin + result, len) };
                 elementwise::activate(cx.level, activation, part);
             }
         }
+        Ok(())
+    }
+}
+
+/// Computes correlations that share out the positions of `out` among them, each with its packed kernel.
+pub(crate) fn run(
+    cx: &Context,
+    correlations: Vec<(Correlation, Arc<Packed>)>,
+    input: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    out: &mut [f32],
+) -> Result<()> {
+    let mut parts: Vec<Part> = Vec::new();
+    let (mut tasks, mut work) = (0, 0u64);
+    for (correlation, kernel) in correlations {
+        for c in correlation.regions() {
+            work = work.saturating_add(c.multiply_adds());
+            let part = Part::new(cx, c, kernel.clone(), tasks);
+            tasks += part.tasks;
+            parts.push(part);
+        }
+    }
+    let shared = Shared::new(out);
+    let failure = Mutex::new(None);
+    cx.threads.run(tasks, work, |task| {
+        let part = &parts[parts.partition_point(|part| part.first_task <= task) - 1];
+        if let Err(error) = part.compute(cx, task - part.first_task, input, bias, activation, &shared) {
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
     });
-    failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }

@@ -3,82 +3,192 @@
 //! The rows of the register tile are (tap, channel) pairs, k runs along positions, and the panel is the output's gradient.
 
 use crate::backend::Context;
-use crate::conv::correlation::{Correlation, Strip};
-use crate::kernels::{PackSource, RowTable, Shared, Sweep, Write, pack_panel, pack_tiles};
+use crate::conv::correlation::{Boxes, Correlation, Strip};
+use crate::kernels::{PackSource, RowTable, Segment, Shared, Sweep, TileLayout, Write, pack_panel};
 use std::sync::{Mutex, PoisonError};
-use striate_tensor::{ConvGeometry, Result};
+use striate_tensor::Result;
 
 /// Positions in a box: enough that reading and writing the sums once a box costs little, few enough that a panel and a
 /// tile's rows stay in the first-level cache.
 const POSITIONS: usize = 224;
-/// Kernel elements up to which tasks keep sums of their own, to be added in the end.
-const PRIVATE_SUMS: usize = 1 << 17;
+/// Elements of all the tasks' own sums together.
+const PRIVATE_SUMS: usize = 8 << 20;
 
-/// How the work is cut, all by the shapes.
-struct Cut {
-    /// Chunks of boxes, each summed by itself.
+/// How the work is cut, by the shapes alone.
+struct Plan<'a> {
+    c: &'a Correlation,
+    boxes: Boxes,
+    strip: Strip,
+    /// How the input is laid out for register tiles; none if a pixel has fewer channels than a tile has rows.
+    layout: Option<TileLayout>,
+    rows: RowTable,
+    /// Chunks of boxes, each with sums of its own, and boxes in one.
     chunks: usize,
     per_chunk: usize,
-    /// Parts of a group's output channels, in panels.
+    /// Parts of a group's output channels, panels in one, and panels in all.
     parts: usize,
     per_part: usize,
     panels: usize,
 }
 
-pub(crate) fn run(
-    cx: &Context,
-    c: &Correlation,
-    x: &[f32],
-    dy: &[f32],
-    g: &ConvGeometry,
-    dw: &mut [f32],
-) -> Result<()> {
-    let boxes = c.boxes(POSITIONS);
-    if boxes.count() == 0 || dw.is_empty() {
+impl Plan<'_> {
+    fn new<'a>(cx: &Context, c: &'a Correlation, kernel_elements: usize) -> Plan<'a> {
+        let boxes = c.boxes(POSITIONS);
+        // Adding up a chunk's sums costs about as much as 16 positions.
+        let chunks = (c.batch * c.positions() / 1024).clamp(1, 8).min(1 + PRIVATE_SUMS / kernel_elements.max(1));
+        let per_chunk = boxes.count().div_ceil(chunks).max(1);
+        let chunks = boxes.count().div_ceil(per_chunk);
+        let panels = c.out_per_group().div_ceil(cx.level.tile_columns());
+        let parts = 16usize.div_ceil((chunks * c.groups).max(1)).clamp(1, panels.max(1));
+        let per_part = panels.div_ceil(parts).max(1);
+        let tile = cx.level.tile_rows();
+        let tiled = c.in_per_group >= tile;
+        let strip = if tiled { c.copied_strip(boxes.size) } else { c.strip(boxes.size) };
+        let layout = tiled.then(|| TileLayout { tile, channels: c.in_per_group, pixels: strip.pixels() });
+        let rows = rows(c, &strip, layout.as_ref());
+        Plan { c, boxes, strip, layout, rows, chunks, per_chunk, parts: panels.div_ceil(per_part), per_part, panels }
+    }
+
+    /// Elements between positions of what the tile reads, along each axis of a box.
+    fn steps(&self) -> [usize; 4] {
+        let steps = self.c.strip_steps(&self.strip);
+        match &self.layout {
+            Some(layout) => steps.map(|step| step / self.c.in_channels * layout.tile),
+            None => steps,
+        }
+    }
+
+    /// Adds a chunk of boxes for a part of a group's output channels to `sums`, which start at `offset`.
+    fn sum(
+        &self,
+        cx: &Context,
+        (x, dy): (&[f32], &[f32]),
+        (chunk, group, part): (usize, usize, usize),
+        sums: &Shared<'_, f32>,
+        offset: usize,
+    ) -> Result<()> {
+        let (c, out, wide, lanes) = (self.c, self.c.out_per_group(), cx.level.tile_columns(), cx.level.lanes());
+        let scratch_len = match &self.layout {
+            Some(layout) => layout.len(),
+            None if self.strip.copied => self.strip.len(c.in_channels),
+            None => 0,
+        };
+        let mut scratch = cx.memory.take::<f32>(scratch_len)?;
+        let mut panel_memory = cx.memory.take::<f32>(self.boxes.size.iter().product::<usize>() * wide)?;
+        let mine = chunk * self.per_chunk..((chunk + 1) * self.per_chunk).min(self.boxes.count());
+        for index in mine.clone() {
+            let (start, size) = self.boxes.get(index);
+            let a = match &self.layout {
+                Some(layout) => {
+                    c.each_row(&self.strip, start, x, |row, width, before, inside| {
+                        let first = group * c.in_per_group;
+                        layout.pack_row((row * width, width), before, inside, (c.in_channels, first), &mut scratch);
+                    });
+                    &scratch[..]
+                }
+                None => &c.view(&self.strip, start, x, &mut scratch)[group * c.in_per_group..],
+            };
+            // k runs along the longest axis: the order of positions is free, and long runs cost least.
+            let along = (0..4).rev().max_by_key(|&axis| size[axis]).unwrap_or(3);
+            let run = size[along];
+            let (steps, dy_steps) = (self.steps(), [c.out_sample, c.out_steps[0], c.out_steps[1], c.out_steps[2]]);
+            let starts = run_starts(size, along, steps);
+            let segments: Vec<Segment> = starts.iter().enumerate().map(|(i, &a)| Segment { a, b: i * run }).collect();
+            let dy_segments = run_starts(size, along, dy_steps);
+            let source = PackSource {
+                data: &dy[c.out_offset(start)..],
+                groups: c.groups,
+                group_step: out,
+                segments: &dy_segments,
+                run,
+                row_step: dy_steps[along],
+                columns: out,
+                column_step: 1,
+            };
+            for panel in part * self.per_part..((part + 1) * self.per_part).min(self.panels) {
+                let column = panel * wide;
+                let columns = wide.min(out - column);
+                let width = columns.div_ceil(lanes) * lanes;
+                let packed = &mut panel_memory[..segments.len() * run * width];
+                pack_panel(&source, group, column, columns, width, packed);
+                cx.level.run(&Sweep {
+                    a,
+                    step: steps[along],
+                    rows: &self.rows,
+                    segments: &segments,
+                    run,
+                    panel: packed,
+                    width,
+                    columns,
+                    c: sums,
+                    c_offset: offset + group * out + column,
+                    write: Write { accumulate: index > mine.start, bias: None, relu: false },
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The gradient of the kernel of the convolution `c` into `dw`, (taps, channels in, channels out).
+pub(crate) fn run(cx: &Context, c: &Correlation, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
+    let plan = Plan::new(cx, c, dw.len());
+    if plan.boxes.count() == 0 || dw.is_empty() {
         dw.fill(0.0);
         return Ok(());
     }
-    let (lanes, wide) = (cx.level.lanes(), cx.level.tile_columns());
-    let out = g.out_per_group();
-    let panels = out.div_ceil(wide);
-    let chunks = if dw.len() <= PRIVATE_SUMS { boxes.count().min(8) } else { 1 };
-    let per_part = panels.div_ceil(32usize.div_ceil(chunks * g.groups).min(panels));
-    let per_chunk = boxes.count().div_ceil(chunks);
-    let cut = Cut {
-        chunks: boxes.count().div_ceil(per_chunk),
-        per_chunk,
-        parts: panels.div_ceil(per_part),
-        per_part,
-        panels,
-    };
-
-    let strip = c.strip(boxes.size);
-    let tile = cx.level.tile_rows();
-    // Channels are laid out for the tile where a whole tile of them exists.
-    let tiles = c.in_per_group / tile;
-    let (tiled, plain) = rows(c, &strip, tiles, tile, g.out_channels);
-    let mut partial = cx.memory.take::<f32>((cut.chunks - 1) * dw.len())?;
-    let (first, others) = (Shared::new(dw), Shared::new(&mut partial));
-    let task = |task: usize| -> Result<()> {
-        let (chunk, rest) = (task / (g.groups * cut.parts), task % (g.groups * cut.parts));
-        let (group, part) = (rest / cut.parts, rest % cut.parts);
-        let (sums, sums_offset) = if chunk == 0 { (&first, 0) } else { (&others, (chunk - 1) * first.len()) };
-        let mut scratch = cx.memory.take::<f32>(if strip.copied { strip.len(c.in_channels) } else { 0 })?;
-        let mut tile_memory = cx.memory.take::<f32>(tiles * tile * strip.pixels_of_box(c, boxes.size))?;
-        let mut panel_memory = cx.memory.take::<f32>(boxes.size.iter().product::<usize>() * wide)?;
-        let mine = chunk * cut.per_chunk..((chunk + 1) * cut.per_chunk).min(boxes.count());
-        for index in mine.clone() {
-            let (start, size) = boxes.get(index);
-            let view = c.view(&strip, start, x, &mut scratch);
-            let steps = c.strip_steps(&strip);
-            let segments = box_rows(size, steps);
-            let dy_segments = box_rows(size, [c.out_sample, c.out_steps[0], c.out_steps[1], c.out_steps[2]]);
-            let positions = segments.len() * size[3];
-            let _ = (&mut tile_memory, &tiled, pack_tiles, positions, view, &segments, &dy_segments, sums, sums_offset, lanes);
-            let _ = (&plain, group, part, &mut panel_memory, PackSource { data: dy, groups: 1, group_step: 0, segments: &[], run: 0, row_step: 0, columns: 0, column_step: 0 }, pack_panel);
-        }
-        Ok(())
-    };
-    let _ = task;
+    let len = dw.len();
+    let mut partial = cx.memory.take::<f32>((plan.chunks - 1) * len)?;
+    let failure = Mutex::new(None);
+    {
+        let (first, others) = (Shared::new(dw), Shared::new(&mut partial));
+        cx.threads.run(plan.chunks * c.groups * plan.parts, c.multiply_adds(), |task| {
+            let (chunk, rest) = (task / (c.groups * plan.parts), task % (c.groups * plan.parts));
+            let which = (chunk, rest / plan.parts, rest % plan.parts);
+            let (sums, offset) = if chunk == 0 { (&first, 0) } else { (&others, (chunk - 1) * len) };
+            if let Err(error) = plan.sum(cx, (x, dy), which, sums, offset) {
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        });
+    }
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    crate::reduce::add_parts(cx, &partial, dw);
     Ok(())
+}
+
+/// The (tap, channel) pairs: where each looks, relative to the position, and where its sums go. Pairs that fill register
+/// tiles of neighbouring channels come first.
+fn rows(c: &Correlation, strip: &Strip, layout: Option<&TileLayout>) -> RowTable {
+    let mut table = RowTable::with_capacity(c.tap_count() * c.in_per_group);
+    let whole = layout.map_or(c.in_per_group, |layout| c.in_per_group / layout.tile * layout.tile);
+    for channels in [0..whole, whole..c.in_per_group] {
+        for (tap, taps) in c.all_taps().enumerate() {
+            let at = c.tap_offset(strip, taps);
+            for channel in channels.clone() {
+                let from = match layout {
+                    Some(layout) => layout.offset(at / c.in_channels, channel),
+                    None => at + channel,
+                };
+                table.push(from, (tap * c.in_per_group + channel) * c.out_channels);
+            }
+        }
+    }
+    table
+}
+
+/// Where the runs of a box along an axis start.
+fn run_starts(mut size: [usize; 4], along: usize, steps: [usize; 4]) -> Vec<usize> {
+    size[along] = 1;
+    let mut starts = Vec::with_capacity(size.iter().product());
+    for n in 0..size[0] {
+        for d in 0..size[1] {
+            for h in 0..size[2] {
+                let at = n * steps[0] + d * steps[1] + h * steps[2];
+                starts.extend((0..size[3]).map(|w| at + w * steps[3]));
+            }
+        }
+    }
+    starts
 }

@@ -11,7 +11,7 @@ mod kernel_gradient;
 
 use crate::backend::{Context, f32s};
 use correlation::Correlation;
-use striate_tensor::{ConvGeometry, Epilogue, Result, Storage, Tensor};
+use striate_tensor::{Activation, ConvGeometry, Epilogue, Result, Storage, Tensor};
 
 fn is_depthwise(g: &ConvGeometry) -> bool {
     g.groups > 1 && g.in_per_group() == 1 && g.out_per_group() == 1
@@ -33,7 +33,7 @@ pub(crate) fn forward(
     } else {
         let _span = span("conv", "direct", g);
         let packed = kernel.prepared(direct::key(g, 0), || direct::pack_forward(cx, weights, g))?;
-        direct::run(cx, &Correlation::forward(g), input, &packed, bias, epilogue.activation, &mut y)?;
+        direct::run(cx, vec![(Correlation::forward(g), packed)], input, bias, epilogue.activation, &mut y)?;
     }
     Ok(y.into_storage())
 }
@@ -46,11 +46,13 @@ pub(crate) fn input_gradient(cx: &Context, dy: &Tensor, kernel: &Tensor, g: &Con
         depthwise::input_gradient(cx, gradient, weights, g, &mut dx);
     } else {
         let _span = span("conv_backward_input", "direct", g);
-        for (class, correlation) in Correlation::input_gradient(g).iter().enumerate() {
+        let mut parts = Vec::new();
+        for (class, correlation) in Correlation::input_gradient(g).into_iter().enumerate() {
             let key = direct::key(g, 1 + class as u64);
-            let packed = kernel.prepared(key, || direct::pack_turned(cx, weights, g, correlation))?;
-            direct::run(cx, correlation, gradient, &packed, None, Default::default(), &mut dx)?;
+            let packed = kernel.prepared(key, || direct::pack_turned(cx, weights, g, &correlation))?;
+            parts.push((correlation, packed));
         }
+        direct::run(cx, parts, gradient, None, Activation::Linear, &mut dx)?;
     }
     Ok(dx.into_storage())
 }
@@ -69,7 +71,7 @@ pub(crate) fn kernel_gradient(
         depthwise::kernel_gradient(cx, input, gradient, g, &mut dw)?;
     } else {
         let _span = span("conv_backward_kernel", "direct", g);
-        kernel_gradient::run(cx, &Correlation::forward(g), input, gradient, g, &mut dw)?;
+        kernel_gradient::run(cx, &Correlation::forward(g), input, gradient, &mut dw)?;
     }
     let db = if with_bias {
         let mut db = cx.memory.take::<f32>(g.out_channels)?;

@@ -6,6 +6,6 @@ mod shared;
 mod sweep;
 
 pub(crate) use math::*;
-pub(crate) use pack::{PackSource, Packed, pack_panel, pack_tiles};
+pub(crate) use pack::{PackSource, Packed, TileLayout, pack_panel};
 pub(crate) use shared::Shared;
-pub(crate) use sweep::{RowTable, Sweep, Write};
+pub(crate) use sweep::{RowTable, Segment, Sweep, Write};

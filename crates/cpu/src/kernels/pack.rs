@@ -113,26 +113,67 @@ pub(crate) fn pack_panel(
     }
 }
 
-/// Lays out pixels of `channels` elements as the rows of register tiles: in memory (channels / tile, pixel, tile), from
-/// channel `first` on. Channels beyond the last whole tile are left out.
-pub(crate) fn pack_tiles(x: &[f32], channels: usize, first: usize, tiles: usize, tile: usize, out: &mut [f32]) {
-    match tile {
-        6 => pack_tiles_of::<6>(x, channels, first, tiles, out),
-        12 => pack_tiles_of::<12>(x, channels, first, tiles, out),
-        _ => panic!("no register tile has {tile} rows"),
-    }
+/// Pixels laid out as the rows of register tiles: in memory (channels / tile, pixel, tile), where a row continues with the next
+/// pixel after `tile` elements. The last tile is filled with zeros.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TileLayout {
+    pub(crate) tile: usize,
+    pub(crate) channels: usize,
+    pub(crate) pixels: usize,
 }
 
-fn pack_tiles_of<const N: usize>(x: &[f32], channels: usize, first: usize, tiles: usize, out: &mut [f32]) {
-    let pixels = x.len() / channels;
-    // A few pixels at a time, so that a line of the input is read whole while it is near.
-    for from in (0..pixels).step_by(16) {
-        let to = (from + 16).min(pixels);
-        for (t, out) in out.chunks_exact_mut(pixels * N).take(tiles).enumerate() {
-            let rows = x[from * channels..to * channels].chunks_exact(channels);
-            for (out, pixel) in out[from * N..to * N].chunks_exact_mut(N).zip(rows) {
-                let at = first + t * N;
-                out.copy_from_slice(&pixel[at..at + N]);
+impl TileLayout {
+    pub(crate) fn len(&self) -> usize {
+        self.channels.div_ceil(self.tile) * self.tile * self.pixels
+    }
+
+    /// Where a channel of a pixel lies.
+    pub(crate) fn offset(&self, pixel: usize, channel: usize) -> usize {
+        (channel / self.tile * self.pixels + pixel) * self.tile + channel % self.tile
+    }
+
+    /// Lays out `count` pixels from `first` on: `before` of zeros, then those of `inside`, then zeros. A pixel of `inside`
+    /// has `all` channels, of which those from `channel` on are wanted.
+    pub(crate) fn pack_row(
+        &self,
+        (first, count): (usize, usize),
+        before: usize,
+        inside: &[f32],
+        (all, channel): (usize, usize),
+        out: &mut [f32],
+    ) {
+        match self.tile {
+            6 => self.pack_row_of::<6>((first, count), before, inside, (all, channel), out),
+            12 => self.pack_row_of::<12>((first, count), before, inside, (all, channel), out),
+            tile => panic!("no register tile has {tile} rows"),
+        }
+    }
+
+    fn pack_row_of<const N: usize>(
+        &self,
+        (first, count): (usize, usize),
+        before: usize,
+        inside: &[f32],
+        (all, channel): (usize, usize),
+        out: &mut [f32],
+    ) {
+        let (whole, rest) = (self.channels / N, self.channels % N);
+        let existing = inside.len() / all;
+        for (t, out) in out.chunks_exact_mut(self.pixels * N).enumerate() {
+            let out = &mut out[first * N..(first + count) * N];
+            let (left, out) = out.split_at_mut(before * N);
+            let (middle, right) = out.split_at_mut(existing * N);
+            left.fill(0.0);
+            right.fill(0.0);
+            let at = channel + t * N;
+            let pixels = middle.chunks_exact_mut(N).zip(inside.chunks_exact(all));
+            if t < whole {
+                pixels.for_each(|(out, pixel)| out.copy_from_slice(&pixel[at..at + N]));
+            } else {
+                pixels.for_each(|(out, pixel)| {
+                    out[..rest].copy_from_slice(&pixel[at..at + rest]);
+                    out[rest..].fill(0.0);
+                });
             }
         }
     }

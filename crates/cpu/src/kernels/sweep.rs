@@ -41,6 +41,13 @@ impl RowTable {
     }
 }
 
+/// A contiguous part of k: the element, relative to a row's first, and the row of the panel that it starts at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Segment {
+    pub(crate) a: usize,
+    pub(crate) b: usize,
+}
+
 /// What is done with the sums.
 #[derive(Clone, Copy)]
 pub(crate) struct Write<'a> {
@@ -58,11 +65,10 @@ pub(crate) struct Sweep<'a> {
     /// Elements between neighbours along k.
     pub(crate) step: usize,
     pub(crate) rows: &'a RowTable,
-    /// Where each segment starts, relative to its row.
-    pub(crate) segments: &'a [usize],
+    pub(crate) segments: &'a [Segment],
     /// Elements of a segment.
     pub(crate) run: usize,
-    /// (segments · run, width).
+    /// (k, width).
     pub(crate) panel: &'a [f32],
     /// Columns in memory: one or two vectors.
     pub(crate) width: usize,
@@ -81,12 +87,13 @@ impl Sweep<'_> {
     /// If the caller computed an offset wrongly.
     fn check<S: Simd>(&self) {
         let (a_max, c_max) = self.rows.max();
-        let segment = self.segments.iter().copied().max().unwrap_or(0);
         if self.run > 0 && !self.segments.is_empty() {
-            assert!(a_max + segment + (self.run - 1) * self.step < self.a.len(), "left operand too short");
+            let a = self.segments.iter().map(|segment| segment.a).max().unwrap_or(0);
+            assert!(a_max + a + (self.run - 1) * self.step < self.a.len(), "left operand too short");
+            let b = self.segments.iter().map(|segment| segment.b).max().unwrap_or(0);
+            assert!((b + self.run) * self.width <= self.panel.len(), "panel too short");
         }
         assert!(self.c_offset + c_max + self.columns <= self.c.len(), "result too short");
-        assert!(self.panel.len() == self.segments.len() * self.run * self.width, "panel of wrong size");
         assert!(self.columns <= self.width && self.width.is_multiple_of(S::LANES));
         assert!(self.write.bias.is_none_or(|bias| bias.len() == self.columns), "bias of wrong size");
     }
@@ -189,16 +196,20 @@ unsafe fn one_tile<
                 base.add(*s.rows.a.get_unchecked(row + r.min(count - 1)))
             };
         }
+        // The next tile's results are fetched while this one's are computed.
+        for r in 0..MR {
+            let next = *s.rows.c.get_unchecked((row + MR + r).min(s.rows.c.len() - 1));
+            S::prefetch(s.c.pointer(0).wrapping_add(s.c_offset + next));
+        }
         let step = if UNIT { 1 } else { s.step };
         let mut acc = [[S::splat(0.0); NV]; MR];
-        let mut b = s.panel.as_ptr();
-        for &segment in s.segments {
-            let mut at = segment;
+        for segment in s.segments {
+            let mut at = segment.a;
+            let mut b = s.panel.as_ptr().add(segment.b * NV * S::LANES);
             if RUN > 0 {
                 for i in 0..RUN {
                     multiply::<S, MR, NV>(&mut acc, &a, at + i, b.add(i * NV * S::LANES));
                 }
-                b = b.add(RUN * NV * S::LANES);
             } else {
                 let mut left = s.run;
                 while left >= 4 {

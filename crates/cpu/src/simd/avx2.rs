@@ -58,6 +58,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskstore_ps(p, mask(n), v) }
     }
     #[inline(always)]
+    unsafe fn prefetch(p: *const f32) {
+        // SAFETY: see above; a prefetch touches nothing, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
     unsafe fn add(a: __m256, b: __m256) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_add_ps(a, b) }

@@ -162,6 +162,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load_part(p: *const f32, n: usize) -> Self::V;
     /// Writes the first `n` < LANES elements only.
     unsafe fn store_part(p: *mut f32, v: Self::V, n: usize);
+    /// Asks for the line at `p`, which need not be valid, to be near soon.
+    unsafe fn prefetch(p: *const f32);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// a·b + c.

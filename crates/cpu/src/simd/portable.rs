@@ -44,6 +44,8 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
+    unsafe fn prefetch(_p: *const f32) {}
+    #[inline(always)]
     unsafe fn add(mut a: [f32; N], b: [f32; N]) -> [f32; N] {
         for i in 0..N {
             a[i] += b[i];

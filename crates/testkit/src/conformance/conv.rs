@@ -1,23 +1,23 @@
 //! Convolution and its gradients.
 
-use super::property::{Draw, Lab, activation, agree, holds, level_draw, once, twice};
+use super::property::{Draw, LEVEL, Lab, activation, agree, holds, holds_for, level_draw, once, twice};
 use super::tolerance;
 use proptest::prelude::*;
 use striate_tensor::{Activation, ConvAlgorithm, ConvSpec, Device, Padding, Result, Shape};
 
 /// A convolution whose parts fit each other.
 #[derive(Debug, Clone)]
-struct Convolution {
+pub(super) struct Convolution {
     input: Vec<usize>,
     kernel: Vec<usize>,
-    spec: ConvSpec,
+    pub(super) spec: ConvSpec,
 }
 
 /// Products in one drawn case at most: each case is computed several times by plain loops.
 const BUDGET: usize = 400_000;
 
 /// What gives way first where a drawn case is too large.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Cut {
     Channels,
     Space,
@@ -71,7 +71,7 @@ impl Convolution {
         Convolution { input, kernel, spec }
     }
 
-    fn shapes(&self) -> Result<(Shape, Shape, Shape)> {
+    pub(super) fn shapes(&self) -> Result<(Shape, Shape, Shape)> {
         let (input, kernel) = (Shape::new(&self.input)?, Shape::new(&self.kernel)?);
         Ok((input, kernel, self.spec.output_shape(&input, &kernel)?))
     }
@@ -127,9 +127,11 @@ fn usual_convolution() -> impl Strategy<Value = Convolution> {
     let window = prop_oneof![3 => Just(vec![3usize, 3]), 1 => Just(vec![1, 1])];
     let channels = [prop_oneof![1usize..5, 5usize..71], prop_oneof![1usize..5, 5usize..71]];
     let algorithm = prop_oneof![Just(ConvAlgorithm::Auto), Just(ConvAlgorithm::Winograd)];
-    (1usize..3, prop::collection::vec(1usize..16, 2), window, channels, padding, algorithm).prop_map(
-        |(batch, space, window, channels, padding, algorithm)| {
-            Convolution::fitted(batch, space, window, channels, ConvSpec { padding, algorithm, ..ConvSpec::default() })
+    let cut = prop_oneof![Just(Cut::Space), Just(Cut::Channels)];
+    (1usize..3, prop::collection::vec(1usize..16, 2), window, channels, (padding, algorithm), cut).prop_map(
+        |(batch, space, window, channels, (padding, algorithm), cut)| {
+            let spec = ConvSpec { padding, algorithm, ..ConvSpec::default() };
+            Convolution::fitted(batch, space, window, channels, spec, cut)
         },
     )
 }
@@ -138,16 +140,40 @@ fn usual_convolution() -> impl Strategy<Value = Convolution> {
 fn covering_convolution() -> impl Strategy<Value = Convolution> {
     (1usize..4).prop_flat_map(|axes| {
         (1usize..4, prop::collection::vec(1usize..8, axes), [1usize..34, 1usize..34]).prop_map(
-            |(batch, space, channels)| Convolution::fitted(batch, space.clone(), space, channels, ConvSpec::default()),
+            |(batch, space, channels)| {
+                Convolution::fitted(batch, space.clone(), space, channels, ConvSpec::default(), Cut::Channels)
+            },
         )
     })
 }
 
-fn convolution() -> impl Strategy<Value = Convolution> {
+/// Convolutions of every kind.
+pub(super) fn convolution() -> impl Strategy<Value = Convolution> {
     prop_oneof![
         5 => any_convolution().boxed(),
         2 => usual_convolution().boxed(),
         1 => covering_convolution().boxed(),
+    ]
+}
+
+/// Layers as networks have them, large enough to be worth several threads and cut into blocks.
+pub(super) fn layers() -> Vec<Convolution> {
+    let same = ConvSpec { padding: Padding::Same, ..ConvSpec::default() };
+    let layer = |input: &[usize], kernel: &[usize], spec: ConvSpec| Convolution {
+        input: input.to_vec(),
+        kernel: kernel.to_vec(),
+        spec,
+    };
+    vec![
+        layer(&[8, 28, 28, 1], &[3, 3, 1, 32], ConvSpec::default()),
+        layer(&[2, 13, 13, 32], &[3, 3, 32, 64], ConvSpec::default()),
+        layer(&[1, 16, 16, 64], &[3, 3, 64, 64], same),
+        layer(&[1, 2, 2, 192], &[3, 3, 192, 136], same),
+        layer(&[1, 14, 14, 160], &[1, 1, 160, 96], ConvSpec::default()),
+        layer(&[1, 56, 56, 3], &[7, 7, 3, 24], ConvSpec { strides: [2; 3], ..same }),
+        layer(&[1, 40, 40, 72], &[3, 3, 1, 72], ConvSpec { groups: 72, ..same }),
+        layer(&[1, 600, 24], &[5, 24, 40], ConvSpec { padding: Padding::Causal, dilations: [4; 3], ..same }),
+        layer(&[1, 8, 16, 16, 6], &[3, 3, 3, 6, 20], same),
     ]
 }
 
@@ -158,7 +184,7 @@ fn convolution() -> impl Strategy<Value = Convolution> {
 pub fn conv_forward(device: &Device, cases: u32) -> Result<(), String> {
     let lab = Lab::new(device);
     let case = (level_draw(), convolution(), any::<bool>(), activation());
-    holds("conv_forward", cases, case, |(draw, case, with_bias, activation)| {
+    let property = |(draw, case, with_bias, activation): (Draw, Convolution, bool, Activation)| {
         let (input, kernel, output) = case.shapes()?;
         let (x, k) = (lab.operand(&draw, 0, input)?, lab.operand(&draw, 1, kernel)?);
         let bias = if with_bias { Some(lab.operand(&draw, 2, output.channels())?) } else { None };
@@ -174,7 +200,9 @@ pub fn conv_forward(device: &Device, cases: u32) -> Result<(), String> {
             .to_f64_vec()?;
         let sums = sums.to_f64_vec()?;
         agree("y", &got, &want, draw.dtype, |i| tolerance::activated(activation, draw.dtype, sums[i], magnitude[i]))
-    })
+    };
+    holds("conv_forward", cases, case, property)?;
+    holds_for("conv_forward", layers().into_iter().map(|layer| (LEVEL, layer, true, Activation::Relu)), property)
 }
 
 /// The gradient of the convolution's input.
@@ -183,14 +211,16 @@ pub fn conv_forward(device: &Device, cases: u32) -> Result<(), String> {
 /// A text with the smallest case that fails.
 pub fn conv_backward_input(device: &Device, cases: u32) -> Result<(), String> {
     let lab = Lab::new(device);
-    holds("conv_backward_input", cases, (level_draw(), convolution()), |(draw, case): (Draw, Convolution)| {
+    let property = |(draw, case): (Draw, Convolution)| {
         let (input, kernel, output) = case.shapes()?;
         let (dy, k) = (lab.operand(&draw, 0, output)?, lab.operand(&draw, 1, kernel)?);
         let got = once(draw.dtype, || dy.tested.conv_backward_input(&k.tested, &input, &case.spec))?;
         let want = dy.exact.conv_backward_input(&k.exact, &input, &case.spec)?;
         let magnitude = dy.magnitude()?.conv_backward_input(&k.magnitude()?, &input, &case.spec)?.to_f64_vec()?;
         agree("dx", &got, &want, draw.dtype, |i| tolerance::sum(draw.dtype, magnitude[i]))
-    })
+    };
+    holds("conv_backward_input", cases, (level_draw(), convolution()), property)?;
+    holds_for("conv_backward_input", layers().into_iter().map(|layer| (LEVEL, layer)), property)
 }
 
 /// The gradients of the convolution's kernel and bias.
@@ -200,7 +230,7 @@ pub fn conv_backward_input(device: &Device, cases: u32) -> Result<(), String> {
 pub fn conv_backward_kernel(device: &Device, cases: u32) -> Result<(), String> {
     let lab = Lab::new(device);
     let case = (level_draw(), convolution(), any::<bool>());
-    holds("conv_backward_kernel", cases, case, |(draw, case, with_bias)| {
+    let property = |(draw, case, with_bias): (Draw, Convolution, bool)| {
         let (input, kernel, output) = case.shapes()?;
         let (x, dy) = (lab.operand(&draw, 0, input)?, lab.operand(&draw, 1, output)?);
         let got = twice(draw.dtype, || {
@@ -217,5 +247,7 @@ pub fn conv_backward_kernel(device: &Device, cases: u32) -> Result<(), String> {
             agree(what, got, &want, draw.dtype, |i| tolerance::sum(draw.dtype, magnitude[i]))?;
         }
         Ok(())
-    })
+    };
+    holds("conv_backward_kernel", cases, case, property)?;
+    holds_for("conv_backward_kernel", layers().into_iter().map(|layer| (LEVEL, layer, true)), property)
 }

@@ -3,7 +3,7 @@
 use super::property::{ACTIVATIONS, Draw, Fill, LEVEL, Lab, agree, draw, holds, holds_for, once, shape};
 use super::tolerance;
 use proptest::prelude::*;
-use striate_tensor::{BinaryOp, Device, Key, Result, Shape, UnaryOp};
+use striate_tensor::{BinaryOp, DType, Device, Error, Key, Result, Shape, UnaryOp};
 
 fn unary_ops() -> Vec<UnaryOp> {
     let mut ops = vec![
@@ -28,7 +28,7 @@ fn lengths() -> impl Strategy<Value = usize> {
 }
 
 /// A length that is certainly worth several threads.
-const LONG: usize = 200_003;
+const LONG: usize = 100_003;
 
 /// Inputs that the function is defined for, over all of its interesting range.
 fn domain(op: UnaryOp, draw: &Draw, len: usize) -> Vec<f64> {
@@ -158,5 +158,36 @@ pub fn dropout(device: &Device, cases: u32) -> Result<(), String> {
             prop_assert!(false, "element {} is {}, the reference gives {}", i, dropped[i], kept[i]);
         }
         agree("y", &got, &want, draw.dtype, |i| tolerance::arithmetic(draw.dtype, kept[i]))
+    })
+}
+
+/// One NaN or infinity among many numbers is found.
+///
+/// # Errors
+/// A text with the smallest case that fails.
+pub fn is_finite(device: &Device, cases: u32) -> Result<(), String> {
+    let lab = Lab::new(device);
+    let spoil =
+        prop_oneof![Just(None), Just(Some(f64::NAN)), Just(Some(f64::INFINITY)), Just(Some(f64::NEG_INFINITY)),];
+    let case = (draw(), lengths(), spoil, any::<prop::sample::Index>());
+    holds("is_finite", cases, case, |(draw, len, spoil, place)| {
+        let mut values = draw.values(0, len);
+        let spoiled = match spoil {
+            Some(value) if len > 0 => {
+                values[place.index(len)] = value;
+                true
+            }
+            _ => false,
+        };
+        let x = lab.given(&draw, values, len)?;
+        match x.tested.is_finite() {
+            Err(Error::DType(_)) if draw.dtype != DType::F32 => {
+                Err(TestCaseError::reject("the device does not take this element type"))
+            }
+            finite => {
+                prop_assert_eq!(finite?, !spoiled);
+                Ok(())
+            }
+        }
     })
 }

@@ -11,7 +11,8 @@
 //! for functions of single elements, 10⁻¹² for float64; layout, comparisons, extremes, indices and which elements dropout
 //! drops are exact.
 //!
-//! [`conformance_suite!`](crate::conformance_suite) makes a test of each function.
+//! [`conformance_suite!`](crate::conformance_suite) makes a test of each function, but not of [`equal_bits`], which compares
+//! two devices.
 
 mod conv;
 mod elementwise;
@@ -22,17 +23,19 @@ mod pool;
 mod property;
 mod reduce;
 mod softmax;
+mod threads;
 mod tolerance;
 mod update;
 
 pub use conv::{conv_backward_input, conv_backward_kernel, conv_forward};
-pub use elementwise::{binary, dropout, unary, unary_backward};
+pub use elementwise::{binary, dropout, is_finite, unary, unary_backward};
 pub use layout::{concat, crop, gather, pad, pad_backward, permute};
 pub use matmul::matmul;
 pub use memory::{cast, full, memory, upload_download_copy};
 pub use pool::{pool_backward, pool_forward};
 pub use reduce::{argmax, reduce};
 pub use softmax::{softmax, softmax_backward, softmax_crossentropy};
+pub use threads::equal_bits;
 pub use update::update;
 
 /// The number of cases that [`conformance_suite!`](crate::conformance_suite) asks for.
@@ -53,7 +56,7 @@ macro_rules! conformance_suite {
             @tests $device;
             upload_download_copy full cast memory
             permute pad pad_backward crop concat gather
-            unary unary_backward binary dropout reduce argmax
+            unary unary_backward binary dropout is_finite reduce argmax
             matmul conv_forward conv_backward_input conv_backward_kernel
             pool_forward pool_backward
             softmax softmax_backward softmax_crossentropy

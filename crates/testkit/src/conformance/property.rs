@@ -1,8 +1,8 @@
 //! Running a property over random cases, and comparing a device's results with the reference's.
 
 use proptest::prelude::*;
-use std::fmt::Debug;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestError, TestRng, TestRunner};
+use std::fmt::Debug;
 use striate_tensor::{DType, Device, Error, HostData, Key, Result, Shape, Tensor};
 
 /// Tries `property` on `cases` random cases, always the same ones for one `name`. The error shows the smallest case found that

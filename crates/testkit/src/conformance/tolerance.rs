@@ -31,7 +31,9 @@ pub(super) fn function(op: UnaryOp, dtype: DType, x: f64, y: f64) -> f64 {
 
 /// What dy · slope may be off by.
 pub(super) fn slope(op: UnaryOp, dtype: DType, x: f64, slope: f64, dy: f64) -> f64 {
-    of_functions(dtype) * dy.abs() * (slope.abs() + 2.0 * floor(op, x)) + f64::from(f32::MIN_POSITIVE)
+    // A slope below the smallest normal number may count as zero too.
+    let flushed = f64::from(f32::MIN_POSITIVE) * (1.0 + dy.abs());
+    of_functions(dtype) * dy.abs() * (slope.abs() + 2.0 * floor(op, x)) + flushed
 }
 
 /// What one arithmetic operation may be off by.
@@ -52,9 +54,9 @@ pub(super) fn weight(dtype: DType, weight: f64, moved: f64, learning_rate: f64, 
     of_functions(dtype) * weight.abs() + 2.0 * of_sums(dtype) * (moved + learning_rate * (1.0 + gradients))
 }
 
-/// What an optimizer's slot may be off by.
-pub(super) fn slot(dtype: DType, slot: f64) -> f64 {
-    of_functions(dtype) * (0.1 + slot.abs())
+/// What an optimizer's slot may be off by; a momentum is a sum of steps, which moved the weight by `moved` in all.
+pub(super) fn slot(dtype: DType, slot: f64, moved: f64) -> f64 {
+    of_functions(dtype) * (0.1 + slot.abs() + moved)
 }
 
 /// An absolute error, in units of the relative one, for functions in which close numbers are subtracted.

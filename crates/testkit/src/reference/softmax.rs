@@ -31,13 +31,14 @@ pub(super) fn backward(y: &[f64], dy: &[f64], last: usize) -> Result<AlignedVec<
     Ok(dx)
 }
 
-/// −Σ target·log softmax(logits) for every row, where log softmax(x) = x − max x − ln Σ exp(x − max x).
+/// −Σ target·log softmax(logits) for every row, where log softmax(x) = x − max x − ln Σ exp(x − max x). A target of zero adds
+/// nothing, even where the logarithm is −∞.
 pub(super) fn crossentropy(logits: &[f64], targets: &[f64], last: usize) -> Result<AlignedVec<f64>> {
     let mut loss = room(logits.len() / last)?;
     for (loss, (x, t)) in loss.iter_mut().zip(logits.chunks(last).zip(targets.chunks(last))) {
         let max = largest(x);
         let log_sum = x.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
-        *loss = -t.iter().zip(x).map(|(t, x)| t * (x - max - log_sum)).sum::<f64>();
+        *loss = -t.iter().zip(x).filter(|(t, _)| **t != 0.0).map(|(t, x)| t * (x - max - log_sum)).sum::<f64>();
     }
     Ok(loss)
 }
