@@ -14,7 +14,21 @@ pub fn run(root: &Path) -> Result<(), String> {
     let folder = out.display().to_string();
     let output = cargo_output(
         root,
-        &["run", "--release", "--quiet", "--", "train", "mnist", "--epochs", "1", "--seed", "1", "--json", "--out", &folder],
+        &[
+            "run",
+            "--release",
+            "--quiet",
+            "--",
+            "train",
+            "mnist",
+            "--epochs",
+            "1",
+            "--seed",
+            "1",
+            "--json",
+            "--out",
+            &folder,
+        ],
     )?;
     let lines: Vec<Value> = output
         .lines()

@@ -28,3 +28,8 @@ mod var;
 pub use custom::CustomOp;
 pub use gradients::Gradients;
 pub use var::{Backward, Var};
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -221,7 +221,8 @@ fn table(records: &Records, peak: f64) -> String {
         }
     }
     if records.dropped > 0 {
-        let _ = writeln!(text, "the trace holds the first {MAX_EVENTS} events; {} more are in the table", records.dropped);
+        let _ =
+            writeln!(text, "the trace holds the first {MAX_EVENTS} events; {} more are in the table", records.dropped);
     }
     text.trim_end().to_string()
 }

@@ -2,9 +2,15 @@
 
 use crate::backend::{Context, f32s};
 use crate::elementwise;
-use crate::kernels::{PackSource, Packed, RowTable, Segment, Shared, Sweep, Write};
+use crate::kernels::{Dots, Narrow, PackSource, Packed, RowTable, Segment, Shared, Sweep, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use striate_tensor::{Activation, Epilogue, MatmulGeometry, Result, Storage, Tensor};
 
+/// Elements of a matrix up to which its packed form is kept with it.
+const KEPT: usize = 4 << 20;
+/// Rows up to which a larger matrix is read as it lies.
+const FEW_ROWS: usize = 16;
 /// Rows of the result that a task computes.
 const ROWS: usize = 96;
 /// Steps along k whose panel stays in the first-level cache while the task's rows meet it.
@@ -37,10 +43,70 @@ pub(crate) fn matmul(
         columns: g.n,
         column_step: if g.transpose_b { g.k } else { 1 },
     };
-    let packed = Packed::new(&source, cx.level, &cx.memory, &cx.threads)?;
+    if b_shared && g.batch == 1 && g.m <= FEW_ROWS && g.k * g.n > KEPT {
+        few_rows(cx, a, b_data, g, bias, epilogue.activation, &mut out)?;
+        return Ok(out.into_storage());
+    }
+    let pack = || Packed::new(&source, cx.level, &cx.memory, &cx.threads);
+    let packed = if b_shared && g.k * g.n <= KEPT {
+        let mut hasher = DefaultHasher::new();
+        ("matmul", g.k, g.n, g.transpose_b).hash(&mut hasher);
+        b.prepared(hasher.finish(), pack)?
+    } else {
+        Arc::new(pack()?)
+    };
     let product = Product { g, a, a_shared, b_shared, packed: &packed, bias, activation: epilogue.activation };
     product.run(cx, multiply_adds, &mut out);
     Ok(out.into_storage())
+}
+
+/// A few rows times a large matrix: bound by reading the matrix, so it is read in order, once.
+fn few_rows(
+    cx: &Context,
+    a: &[f32],
+    b: &[f32],
+    g: &MatmulGeometry,
+    bias: Option<&[f32]>,
+    activation: Activation,
+    out: &mut [f32],
+) -> Result<()> {
+    let work = (g.m * g.k) as u64 * g.n as u64;
+    let a_steps = if g.transpose_a { (1, g.m) } else { (g.k, 1) };
+    // Computed in blocks of columns (block, m, columns), so that each task writes memory of its own.
+    let width = (g.n / 16).clamp(64, 512);
+    let mut blocks = cx.memory.take::<f32>(g.m * g.n)?;
+    if g.transpose_b {
+        let rows: Vec<f32> = (0..g.m * g.k).map(|i| a[i / g.k * a_steps.0 + i % g.k * a_steps.1]).collect();
+        cx.threads.pieces(&mut blocks, width * g.m, work, |block, out| {
+            let columns = out.len() / g.m;
+            let mut dots = [0.0; FEW_ROWS];
+            for j in 0..columns {
+                let row = (block * width + j) * g.k;
+                cx.level.run(Dots { a: &rows, b: &b[row..row + g.k], out: &mut dots[..g.m] });
+                (0..g.m).for_each(|i| out[i * columns + j] = dots[i]);
+            }
+        });
+    } else {
+        cx.threads.pieces(&mut blocks, width * g.m, work, |block, out| {
+            let columns = out.len() / g.m;
+            out.fill(0.0);
+            let b = &b[block * width..];
+            cx.level.run(Narrow { a, a_steps, k: g.k, b, b_step: g.n, columns, out });
+        });
+    }
+    for (block, values) in blocks.chunks(width * g.m).enumerate() {
+        let columns = values.len() / g.m;
+        for (i, row) in values.chunks_exact(columns).enumerate() {
+            let at = block * width;
+            let out = &mut out[i * g.n + at..i * g.n + at + columns];
+            out.copy_from_slice(row);
+            if let Some(bias) = bias {
+                out.iter_mut().zip(&bias[at..]).for_each(|(out, &bias)| *out += bias);
+            }
+            elementwise::activate(cx.level, activation, out);
+        }
+    }
+    Ok(())
 }
 
 struct Product<'a> {

@@ -8,11 +8,11 @@ use striate_tensor::{MAX_RANK, ReduceOp, Result, Storage, Tensor};
 const CHUNK: usize = 1 << 14;
 
 /// Combines rows of `columns` elements into one row.
-struct Fold<'a> {
-    op: ReduceOp,
-    x: &'a [f32],
-    columns: usize,
-    out: &'a mut [f32],
+pub(crate) struct Fold<'a> {
+    pub(crate) op: ReduceOp,
+    pub(crate) x: &'a [f32],
+    pub(crate) columns: usize,
+    pub(crate) out: &'a mut [f32],
 }
 
 impl Kernel for Fold<'_> {

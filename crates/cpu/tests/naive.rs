@@ -161,6 +161,7 @@ fn matrix_products() {
         (3, 20, 9, 33),
         (1, 130, 1100, 24),
         (1, 5, 0, 6),
+        (1, 3, 2050, 2060),
     ] {
         for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
             let (xs, ys, bias) = (random(1, batch * m * k), random(2, batch * k * n), random(3, n));

@@ -13,3 +13,8 @@ mod tensor_file;
 pub use digest::weights_sha256;
 pub use model_file::{ModelFile, load, load_weights, save};
 pub use tensor_file::{TensorFile, write_tensors};
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -55,3 +55,8 @@ pub use registry::Registry;
 pub use regularizer::Regularizer;
 pub use sequential::Sequential;
 pub use summary::{Summary, SummaryRow};
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

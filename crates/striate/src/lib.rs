@@ -39,3 +39,8 @@ pub use striate_optim as optim;
 pub use striate_tensor as tensor;
 pub use striate_train as train;
 pub use striate_viz as viz;
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

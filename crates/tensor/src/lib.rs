@@ -42,3 +42,8 @@ pub use shape::{MAX_RANK, Shape};
 pub use storage::{DeviceBuffer, Storage};
 pub use tensor::Tensor;
 pub use update::UpdateRule;
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -1,6 +1,6 @@
 //! What the other crates are tested with. A development dependency only: nothing of it ships.
 //!
-//! - [`reference`]: the back end of plain loops in double precision that defines every primitive;
+//! - [`mod@reference`]: the back end of plain loops in double precision that defines every primitive;
 //! - [`conformance`]: properties that hold every other back end to it;
 //! - [`gradcheck`]: gradients against central differences;
 //! - [`golden`]: arrays that other programs computed.

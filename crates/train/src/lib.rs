@@ -25,3 +25,8 @@ pub use metric::Metric;
 pub use predict::predict;
 pub use progress::Progress;
 pub use training::{Compile, Losses, Metrics, Training};
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

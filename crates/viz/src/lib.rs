@@ -5,3 +5,8 @@
 mod curves;
 
 pub use curves::{Curves, PlotHistory};
+
+/// The examples of the README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

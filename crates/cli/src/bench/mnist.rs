@@ -23,10 +23,7 @@ pub fn train(repeat: usize, output: &Output) -> Result<()> {
     let shape = [samples, 28, 28, 1];
     let mut stream = Key::new(2).stream();
     let labels: Vec<u8> = (0..samples).map(|_| stream.below(10) as u8).collect();
-    let data = ArrayDataset::new(
-        vec![Array::floats(random(shape, 1), shape)?],
-        vec![Array::one_hot(&labels, 10)?],
-    )?;
+    let data = ArrayDataset::new(vec![Array::floats(random(shape, 1), shape)?], vec![Array::one_hot(&labels, 10)?])?;
     let context = BatchContext::new(Key::new(0), &device);
     let batches: Vec<_> = (0..STEPS)
         .map(|step| data.batch(&(step * BATCH..(step + 1) * BATCH).collect::<Vec<_>>(), &context))

@@ -14,8 +14,7 @@ use striate::Result;
 
 /// Runs the command.
 pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
-    let workloads =
-        if arguments.workloads.is_empty() { Workload::value_variants() } else { &arguments.workloads[..] };
+    let workloads = if arguments.workloads.is_empty() { Workload::value_variants() } else { &arguments.workloads[..] };
     let info = striate::device()?.info();
     output.text(format!("{} — {} kernels, {} threads", info.hardware, info.isa, info.threads));
     output.text(format!("{:<34} {:>12} {:>12}  {}", "workload", "median", "best", "unit"));

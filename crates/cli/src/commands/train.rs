@@ -91,11 +91,8 @@ fn write_results(
     start: Instant,
 ) -> Result<Value> {
     let Outcome { model, class_names, preprocessing, history, test } = outcome;
-    let file = ModelFile {
-        model: model.clone(),
-        class_names: class_names.clone(),
-        preprocessing: preprocessing.to_string(),
-    };
+    let file =
+        ModelFile { model: model.clone(), class_names: class_names.clone(), preprocessing: preprocessing.to_string() };
     save(&file, folder.join("model.safetensors"))?;
     history.write_csv(folder.join("history.csv"))?;
     let title = format!("{recipe}: test accuracy {:.2} %", 100.0 * test.get("accuracy").unwrap_or(f64::NAN));

@@ -5,8 +5,9 @@
 use crate::backend::Context;
 use crate::conv::correlation::{Boxes, Correlation, Strip};
 use crate::kernels::{PackSource, RowTable, Segment, Shared, Sweep, TileLayout, Write, pack_panel};
+use crate::reduce::Fold;
 use std::sync::{Mutex, PoisonError};
-use striate_tensor::Result;
+use striate_tensor::{ReduceOp, Result};
 
 /// Positions in a box: enough that reading and writing the sums once a box costs little, few enough that a panel and a
 /// tile's rows stay in the first-level cache.
@@ -58,14 +59,15 @@ impl Plan<'_> {
         }
     }
 
-    /// Adds a chunk of boxes for a part of a group's output channels to `sums`, which start at `offset`.
+    /// Sums a chunk of boxes for a part of a group's output channels into `sums`, which start at `offset`, and the output's
+    /// gradient itself into the chunk's row of `bias`.
     fn sum(
         &self,
         cx: &Context,
         (x, dy): (&[f32], &[f32]),
         (chunk, group, part): (usize, usize, usize),
-        sums: &Shared<'_, f32>,
-        offset: usize,
+        (sums, offset): (&Shared<'_, f32>, usize),
+        bias: Option<&Shared<'_, f32>>,
     ) -> Result<()> {
         let (c, out, wide, lanes) = (self.c, self.c.out_per_group(), cx.level.tile_columns(), cx.level.lanes());
         let scratch_len = match &self.layout {
@@ -111,6 +113,12 @@ impl Plan<'_> {
                 let width = columns.div_ceil(lanes) * lanes;
                 let packed = &mut panel_memory[..segments.len() * run * width];
                 pack_panel(&source, group, column, columns, width, packed);
+                if let Some(bias) = bias {
+                    let channel = chunk * c.out_channels + group * out + column;
+                    // SAFETY: a chunk's channels belong to one task.
+                    let bias = unsafe { bias.slice(channel, columns) };
+                    add_columns(cx, packed, width, index > mine.start, bias);
+                }
                 cx.level.run(&Sweep {
                     a,
                     step: steps[along],
@@ -130,23 +138,45 @@ impl Plan<'_> {
     }
 }
 
-/// The gradient of the kernel of the convolution `c` into `dw`, (taps, channels in, channels out).
-pub(crate) fn run(cx: &Context, c: &Correlation, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
+/// The sums of a panel's columns into `bias`, or onto it.
+fn add_columns(cx: &Context, panel: &[f32], width: usize, accumulate: bool, bias: &mut [f32]) {
+    let mut sums = [0.0; 64];
+    let sums = &mut sums[..width];
+    cx.level.run(Fold { op: ReduceOp::Sum, x: panel, columns: width, out: sums });
+    for (bias, &sum) in bias.iter_mut().zip(&*sums) {
+        *bias = if accumulate { *bias + sum } else { sum };
+    }
+}
+
+/// The gradient of the kernel of the convolution `c` into `dw`, (taps, channels in, channels out), and of its bias into
+/// `db`.
+pub(crate) fn run(
+    cx: &Context,
+    c: &Correlation,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+) -> Result<()> {
     let plan = Plan::new(cx, c, dw.len());
     if plan.boxes.count() == 0 || dw.is_empty() {
         dw.fill(0.0);
-        return Ok(());
+        return db.map_or(Ok(()), |db| crate::reduce::columns(cx, dy, c.out_channels, db));
     }
     let len = dw.len();
     let mut partial = cx.memory.take::<f32>((plan.chunks - 1) * len)?;
+    let mut biases = cx.memory.take::<f32>(if db.is_some() { plan.chunks * c.out_channels } else { 0 })?;
     let failure = Mutex::new(None);
     {
         let (first, others) = (Shared::new(dw), Shared::new(&mut partial));
+        let with_bias = !biases.is_empty();
+        let biases = Shared::new(&mut biases);
+        let biases = with_bias.then_some(&biases);
         cx.threads.run(plan.chunks * c.groups * plan.parts, c.multiply_adds(), |task| {
             let (chunk, rest) = (task / (c.groups * plan.parts), task % (c.groups * plan.parts));
             let which = (chunk, rest / plan.parts, rest % plan.parts);
-            let (sums, offset) = if chunk == 0 { (&first, 0) } else { (&others, (chunk - 1) * len) };
-            if let Err(error) = plan.sum(cx, (x, dy), which, sums, offset) {
+            let sums = if chunk == 0 { (&first, 0) } else { (&others, (chunk - 1) * len) };
+            if let Err(error) = plan.sum(cx, (x, dy), which, sums, biases) {
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
         });
@@ -155,6 +185,9 @@ pub(crate) fn run(cx: &Context, c: &Correlation, x: &[f32], dy: &[f32], dw: &mut
         return Err(error);
     }
     crate::reduce::add_parts(cx, &partial, dw);
+    if let Some(db) = db {
+        crate::reduce::columns(cx, &biases, c.out_channels, db)?;
+    }
     Ok(())
 }
 

@@ -66,21 +66,18 @@ pub(crate) fn kernel_gradient(
 ) -> Result<(Storage, Option<Storage>)> {
     let (input, gradient) = (f32s("convolution gradient", x)?, f32s("convolution gradient", dy)?);
     let mut dw = cx.memory.take::<f32>(g.taps() * g.in_per_group() * g.out_channels)?;
+    let mut db = with_bias.then(|| cx.memory.take::<f32>(g.out_channels)).transpose()?;
     if is_depthwise(g) {
         let _span = span("conv_backward_kernel", "depthwise", g);
         depthwise::kernel_gradient(cx, input, gradient, g, &mut dw)?;
+        if let Some(db) = &mut db {
+            crate::reduce::columns(cx, gradient, g.out_channels, db)?;
+        }
     } else {
         let _span = span("conv_backward_kernel", "direct", g);
-        kernel_gradient::run(cx, &Correlation::forward(g), input, gradient, &mut dw)?;
+        kernel_gradient::run(cx, &Correlation::forward(g), input, gradient, &mut dw, db.as_deref_mut())?;
     }
-    let db = if with_bias {
-        let mut db = cx.memory.take::<f32>(g.out_channels)?;
-        crate::reduce::columns(cx, gradient, g.out_channels, &mut db)?;
-        Some(db.into_storage())
-    } else {
-        None
-    };
-    Ok((dw.into_storage(), db))
+    Ok((dw.into_storage(), db.map(|db| db.into_storage())))
 }
 
 fn span(pass: &'static str, algorithm: &'static str, g: &ConvGeometry) -> tracing::span::EnteredSpan {

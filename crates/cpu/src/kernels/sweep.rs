@@ -189,12 +189,7 @@ unsafe fn one_tile<
         let base = s.a.as_ptr();
         let mut a = [base; MR];
         for (r, a) in a.iter_mut().enumerate() {
-            *a = if ADJACENT {
-                // One address register serves all rows.
-                base.add(*s.rows.a.get_unchecked(row)).add(r)
-            } else {
-                base.add(*s.rows.a.get_unchecked(row + r.min(count - 1)))
-            };
+            *a = base.add(*s.rows.a.get_unchecked(row + r.min(count - 1)));
         }
         // The next tile's results are fetched while this one's are computed.
         for r in 0..MR {
@@ -212,16 +207,29 @@ unsafe fn one_tile<
                 }
             } else {
                 let mut left = s.run;
+                // One address serves all rows where they are neighbours.
+                let mut first = a[0].wrapping_add(at);
                 while left >= 4 {
                     for i in 0..4 {
-                        multiply::<S, MR, NV>(&mut acc, &a, at + i * step, b.add(i * NV * S::LANES));
+                        let b = b.add(i * NV * S::LANES);
+                        if ADJACENT {
+                            multiply_adjacent::<S, MR, NV>(&mut acc, first, b);
+                            first = first.wrapping_add(step);
+                        } else {
+                            multiply::<S, MR, NV>(&mut acc, &a, at + i * step, b);
+                        }
                     }
                     at += 4 * step;
                     b = b.add(4 * NV * S::LANES);
                     left -= 4;
                 }
                 while left > 0 {
-                    multiply::<S, MR, NV>(&mut acc, &a, at, b);
+                    if ADJACENT {
+                        multiply_adjacent::<S, MR, NV>(&mut acc, first, b);
+                        first = first.wrapping_add(step);
+                    } else {
+                        multiply::<S, MR, NV>(&mut acc, &a, at, b);
+                    }
                     at += step;
                     b = b.add(NV * S::LANES);
                     left -= 1;
@@ -250,6 +258,28 @@ unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(
             let x = S::splat(*a[r].add(at));
             for v in 0..NV {
                 acc[r][v] = S::fma(x, columns[v], acc[r][v]);
+            }
+        }
+    }
+}
+
+/// One step along k, for rows that start at neighbouring elements.
+#[inline(always)]
+unsafe fn multiply_adjacent<S: Simd, const MR: usize, const NV: usize>(
+    acc: &mut [[S::V; NV]; MR],
+    a: *const f32,
+    b: *const f32,
+) {
+    // SAFETY: the caller checked that all of these elements exist.
+    unsafe {
+        let mut columns = [S::splat(0.0); NV];
+        for (v, column) in columns.iter_mut().enumerate() {
+            *column = S::load(b.add(v * S::LANES));
+        }
+        for (r, acc) in acc.iter_mut().enumerate() {
+            let x = S::splat(*a.add(r));
+            for v in 0..NV {
+                acc[v] = S::fma(x, columns[v], acc[v]);
             }
         }
     }

@@ -303,11 +303,11 @@ impl<const AXES: usize> Layer for Conv<AXES> {
 
 /// Adds a penalty on a layer's output, divided by the number of samples as in Keras.
 pub(crate) fn add_activity_penalty(regularizer: Option<Regularizer>, y: &Var, ctx: &Context<'_>) -> Result<()> {
-    if let (Some(regularizer), true) = (regularizer, ctx.is_training()) {
-        if let Some(penalty) = regularizer.penalty(y)? {
-            let samples = y.shape().first().copied().unwrap_or(1).max(1);
-            ctx.add_loss(penalty.affine(1.0 / samples as f32, 0.0)?);
-        }
+    if let (Some(regularizer), true) = (regularizer, ctx.is_training())
+        && let Some(penalty) = regularizer.penalty(y)?
+    {
+        let samples = y.shape().first().copied().unwrap_or(1).max(1);
+        ctx.add_loss(penalty.affine(1.0 / samples as f32, 0.0)?);
     }
     Ok(())
 }
