@@ -11,22 +11,20 @@ const WIDTH: usize = 16;
 /// Philox-4x32-10 of `WIDTH` successive counters: word w of counter first + i is `words[w][i]`.
 #[inline(always)]
 fn philox(first: u64, key: [u32; 2]) -> [[u32; WIDTH]; 4] {
-    let mut c = [[0u32; WIDTH]; 4];
-    for i in 0..WIDTH {
-        let counter = first + i as u64;
-        (c[0][i], c[1][i]) = (counter as u32, (counter >> 32) as u32);
-    }
+    let mut c0: [u32; WIDTH] = std::array::from_fn(|i| (first + i as u64) as u32);
+    let mut c1: [u32; WIDTH] = std::array::from_fn(|i| ((first + i as u64) >> 32) as u32);
+    let (mut c2, mut c3) = ([0u32; WIDTH], [0u32; WIDTH]);
     let [mut k0, mut k1] = key;
     for _ in 0..10 {
-        for i in 0..WIDTH {
-            let a = 0xD251_1F53u64 * u64::from(c[0][i]);
-            let b = 0xCD9E_8D57u64 * u64::from(c[2][i]);
-            (c[0][i], c[2][i]) = ((b >> 32) as u32 ^ c[1][i] ^ k0, (a >> 32) as u32 ^ c[3][i] ^ k1);
-            (c[1][i], c[3][i]) = (b as u32, a as u32);
+        for (((c0, c1), c2), c3) in c0.iter_mut().zip(&mut c1).zip(&mut c2).zip(&mut c3) {
+            let a = 0xD251_1F53u64 * u64::from(*c0);
+            let b = 0xCD9E_8D57u64 * u64::from(*c2);
+            (*c0, *c2) = ((b >> 32) as u32 ^ *c1 ^ k0, (a >> 32) as u32 ^ *c3 ^ k1);
+            (*c1, *c3) = (b as u32, a as u32);
         }
         (k0, k1) = (k0.wrapping_add(0x9E37_79B9), k1.wrapping_add(0xBB67_AE85));
     }
-    c
+    [c0, c1, c2, c3]
 }
 
 struct Drop<'a> {
@@ -83,8 +81,8 @@ mod tests {
         let key = Key::new(77).fold(3);
         for first in [0, 5, u64::from(u32::MAX) - 3] {
             let words = philox(first, key.words());
-            for i in 0..WIDTH {
-                assert_eq!([0, 1, 2, 3].map(|w| words[w][i]), key.block(first + i as u64));
+            for i in 0..WIDTH as u64 {
+                assert_eq!(words.map(|word| word[i as usize]), key.block(first + i));
             }
         }
     }

@@ -1,7 +1,4 @@
-//! The CPU back end of striate.
-//!
-//! [`CpuBackend`] implements every primitive of [`striate_tensor::Backend`] in float32. The instruction set is chosen at
-//! run time ([`Isa`]); work is cut by its shape alone, so that any number of threads gives the same bits; buffers return to a pool.
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 mod backend;

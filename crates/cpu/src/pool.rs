@@ -150,8 +150,8 @@ fn maximum<I: Index>(cx: &Context, x: &[f32], g: &PoolGeometry, with: bool) -> R
     let mut y = cx.memory.take::<f32>(len)?;
     let mut indices = cx.memory.take::<I>(if with { len } else { 0 })?;
     let shared = Shared::new(&mut indices);
-    if row > 0 {
-        let group = (4096 / row).max(1);
+    if let Some(group) = 4096usize.checked_div(row) {
+        let group = group.max(1);
         cx.threads.pieces(&mut y, group * row, 8 * x.len() as u64, |i, y| {
             for (r, y) in y.chunks_exact_mut(row).enumerate() {
                 let index = i * group + r;
@@ -174,8 +174,8 @@ pub(crate) fn pool(cx: &Context, x: &Tensor, g: &PoolGeometry, with: bool) -> Re
     }
     let (row, rows, sample) = (g.output[2] * g.channels, rows_per_sample(g), g.input_positions() * g.channels);
     let mut y = cx.memory.take::<f32>(g.batch * rows * row)?;
-    if row > 0 {
-        let group = (4096 / row).max(1);
+    if let Some(group) = 4096usize.checked_div(row) {
+        let group = group.max(1);
         cx.threads.pieces(&mut y, group * row, 8 * x.len() as u64, |i, y| {
             for (r, y) in y.chunks_exact_mut(row).enumerate() {
                 let index = i * group + r;

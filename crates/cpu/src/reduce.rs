@@ -48,6 +48,12 @@ fn fold<S: Simd>(fold: Fold<'_>, neutral: f32, f: impl Fn(f32, f32) -> f32) {
         }
         return;
     }
+    match columns {
+        8 => return fixed::<8>(x, out, neutral, f),
+        16 => return fixed::<16>(x, out, neutral, f),
+        32 => return fixed::<32>(x, out, neutral, f),
+        _ => {}
+    }
     // Narrow rows: several at once, as many as fill vectors, then those among themselves.
     let together = 128usize.div_ceil(columns);
     let mut acc = [neutral; 192];
@@ -65,6 +71,25 @@ fn fold<S: Simd>(fold: Fold<'_>, neutral: f32, f: impl Fn(f32, f32) -> f32) {
         rows -= half;
     }
     out.copy_from_slice(&acc[..columns]);
+}
+
+/// Rows whose width the compiler knows, so that what is combined stays in registers.
+#[inline(always)]
+fn fixed<const N: usize>(x: &[f32], out: &mut [f32], neutral: f32, f: impl Fn(f32, f32) -> f32) {
+    let (mut even, mut odd) = ([neutral; N], [neutral; N]);
+    let mut pairs = x.chunks_exact(2 * N);
+    for pair in &mut pairs {
+        let (a, b) = pair.split_at(N);
+        let (a, b) = (&a[..N], &b[..N]);
+        for j in 0..N {
+            even[j] = f(even[j], a[j]);
+            odd[j] = f(odd[j], b[j]);
+        }
+    }
+    even.iter_mut().zip(pairs.remainder()).for_each(|(sum, &x)| *sum = f(*sum, x));
+    for (out, (&even, &odd)) in out.iter_mut().zip(even.iter().zip(&odd)) {
+        *out = f(even, odd);
+    }
 }
 
 /// Combines (outer, rows, columns) along the middle axis.

@@ -81,12 +81,14 @@ impl Kernel for RowsLoss<'_> {
         for (((x, targets), out), loss) in rows.zip(self.loss) {
             let (sum, max) = exponentials::<S>(x, out);
             let log_sum = ln::<S>(sum);
-            let mut total = 0.0;
-            for (&x, &target) in x.iter().zip(targets) {
-                // A target of zero adds nothing, even where the logarithm is −∞.
-                total += if target == 0.0 { 0.0 } else { target * (log_sum - (x - max)) };
+            let mut lanes = [0.0; 16];
+            for (x, targets) in x.chunks(16).zip(targets.chunks(16)) {
+                for ((sum, &x), &target) in lanes.iter_mut().zip(x).zip(targets) {
+                    // A target of zero adds nothing, even where the logarithm is −∞.
+                    *sum += if target == 0.0 { 0.0 } else { target * (log_sum - (x - max)) };
+                }
             }
-            *loss = total;
+            *loss = lanes.iter().sum();
             let factor = 1.0 / sum;
             out.iter_mut().for_each(|v| *v *= factor);
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 use striate_nn::{BuildOptions, Model, Registry};
-use striate_tensor::{Device, Error, Result};
+use striate_tensor::{Device, Error, Result, Tensor};
 
 /// The metadata key of the layers' config.
 const CONFIG: &str = "model_config";
@@ -49,8 +49,8 @@ pub fn save(file: &ModelFile, path: impl AsRef<Path>) -> Result<()> {
 /// Reads a model that [`save`] wrote.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read, [`Error::Data`] if it is damaged or of another kind, [`Error::Model`] if it names
-/// layers that `registry` does not know or lacks a weight.
+/// [`Error::Data`] if the file is missing, damaged or of another kind, [`Error::Io`] if it cannot be read, [`Error::Model`] if it
+/// names layers that `registry` does not know or lacks a weight.
 pub fn load(path: impl AsRef<Path>, registry: &Registry, device: &Device) -> Result<ModelFile> {
     let file = TensorFile::read(path)?;
     let config = file.metadata(CONFIG).ok_or_else(|| {
@@ -88,7 +88,7 @@ pub fn load(path: impl AsRef<Path>, registry: &Registry, device: &Device) -> Res
     Ok(ModelFile { model, class_names, preprocessing })
 }
 
-/// Takes over the weights of a safetensors file whose names are the model's paths.
+/// Takes over the weights of a safetensors file whose names are the model's paths. What else the file holds is left aside.
 ///
 /// # Errors
 /// As [`load`]; [`Error::Model`] naming all weights that are missing or have another shape.
@@ -116,10 +116,9 @@ fn take_over(model: &mut Model, file: &TensorFile) -> Result<()> {
             format!("the file holds {}", held.join(", ")),
         ));
     }
-    for (name, _) in &wanted {
-        model.set_weight(name, &file.tensor(name, model.device())?)?;
-    }
-    Ok(())
+    // All are read before any is set, so that an error leaves the model as it was.
+    let values: Vec<Tensor> = wanted.iter().map(|(name, _)| file.tensor(name, model.device())).collect::<Result<_>>()?;
+    wanted.iter().zip(&values).try_for_each(|((name, _), value)| model.set_weight(name, value))
 }
 
 #[cfg(test)]
@@ -128,7 +127,6 @@ mod tests {
     use std::fs;
     use striate_nn::{Call, Sequential, Symbol, layers::*};
     use striate_tensor::Activation::Relu;
-    use striate_tensor::Tensor;
 
     fn device() -> Device {
         striate_testkit::reference::device()
@@ -186,6 +184,6 @@ mod tests {
             let _ = load(&path, &Registry::default(), &device());
         }
         let error = load(folder.path().join("absent"), &Registry::default(), &device()).unwrap_err();
-        assert!(error.to_string().contains("reading failed"), "{error}");
+        assert!(matches!(error, Error::Data(_)) && error.to_string().contains("no such file"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use striate_tensor::{DType, Device, Error, Result, Shape, Tensor, replace_file};
 
@@ -46,10 +47,21 @@ impl TensorFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Data`] if it is damaged or of another format.
+    /// [`Error::Data`] if it is missing, damaged or of another format, [`Error::Io`] if the system refuses to read it.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|error| Error::io(path, "reading", error))?;
+        let refuse = |rule: &str, received: &str| {
+            Error::data(path.display().to_string(), rule, received, "give the path of a file that striate train wrote")
+        };
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => refuse("the file must exist", "no such file"),
+            _ => Error::io(path, "reading", error),
+        };
+        // A device or a pipe may never end.
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(refuse("weights must be a regular file", "a folder or a device"));
+        }
+        let bytes = fs::read(path).map_err(failed)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(path, error))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, error))?;
         let entries = file.iter().map(|(name, view)| (name.to_string(), view.shape().to_vec(), view.dtype())).collect();

@@ -1,5 +1,7 @@
 //! The activation of a layer: an elementwise function or softmax.
 
+use crate::config::number;
+use serde_json::{Value, json};
 use striate_autograd::Var;
 use striate_tensor::Activation as Elementwise;
 use striate_tensor::{Error, Result};
@@ -75,6 +77,41 @@ impl Activation {
                 _ => "linear",
             },
         }
+    }
+
+    /// Keras's serialized form: the name, or an object where a parameter is not Keras's default.
+    pub fn to_json(self) -> Value {
+        use Elementwise::*;
+        let layer = |class: &str, key: &str, value: f32| {
+            json!({ "module": "keras.layers", "class_name": class, "config": { key: number(value) } })
+        };
+        match self {
+            Activation::Elementwise(LeakyRelu(slope)) if slope != 0.2 => layer("LeakyReLU", "negative_slope", slope),
+            Activation::Elementwise(Elu(alpha)) if alpha != 1.0 => layer("ELU", "alpha", alpha),
+            Activation::Elementwise(GeluTanh) => json!({ "class_name": "gelu", "config": { "approximate": true } }),
+            other => json!(other.name()),
+        }
+    }
+
+    /// The activation of Keras's serialized form: a name, or an object with `class_name` and `config`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for an unknown one.
+    pub fn from_json(value: &Value) -> Result<Activation> {
+        use Elementwise::*;
+        let config = &value["config"];
+        let parameter = |keys: [&str; 2], default: f32| {
+            keys.iter().find_map(|key| config[*key].as_f64()).map_or(default, |value| value as f32)
+        };
+        Ok(match value["class_name"].as_str() {
+            Some("LeakyReLU") => LeakyRelu(parameter(["negative_slope", "alpha"], 0.3)).into(),
+            Some("ELU") => Elu(parameter(["alpha", "alpha"], 1.0)).into(),
+            Some("gelu") if config["approximate"] == true => GeluTanh.into(),
+            class => {
+                let name = value.as_str().or_else(|| config.as_str()).or(class);
+                return Activation::from_name(name.unwrap_or_default());
+            }
+        })
     }
 
     /// The activation of a Keras name, with Keras's default parameters.

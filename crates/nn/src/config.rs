@@ -3,7 +3,7 @@
 use crate::activation::Activation;
 use crate::initializer::Initializer;
 use crate::regularizer::Regularizer;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use striate_tensor::{Error, Result};
 
 /// The options of one layer as Keras writes them, with typed access and errors that name layer, key and rule.
@@ -112,10 +112,7 @@ impl<'a> Config<'a> {
     pub fn activation(&self, key: &str) -> Result<Activation> {
         match self.get(key) {
             None => Ok(Activation::default()),
-            Some(value) => {
-                let name = value.as_str().or_else(|| value["config"].as_str()).or_else(|| value["class_name"].as_str());
-                Activation::from_name(name.unwrap_or_default()).map_err(|error| error.at(self.class))
-            }
+            Some(value) => Activation::from_json(value).map_err(|error| error.at(self.class)),
         }
     }
 
@@ -134,6 +131,11 @@ impl<'a> Config<'a> {
     pub fn regularizer(&self, key: &str) -> Result<Option<Regularizer>> {
         self.get(key).map_or(Ok(None), |value| Regularizer::from_json(value).map_err(|e| e.at(self.class)))
     }
+}
+
+/// A number as people write it: 0.99, where the nearest float32 as a double would read 0.9900000095367432.
+pub(crate) fn number(value: f32) -> Value {
+    json!(value.to_string().parse::<f64>().unwrap_or_else(|_| f64::from(value)))
 }
 
 fn integer(value: &Value) -> Option<usize> {

@@ -1,5 +1,6 @@
 //! How weights start.
 
+use crate::config::number;
 use serde_json::{Value, json};
 use striate_tensor::{DType, Device, Error, Key, Result, Shape, Tensor};
 
@@ -105,7 +106,7 @@ impl Initializer {
         let (class, config) = match self {
             Initializer::Zeros => ("Zeros", json!({})),
             Initializer::Ones => ("Ones", json!({})),
-            Initializer::Constant(value) => ("Constant", json!({ "value": value })),
+            Initializer::Constant(value) => ("Constant", json!({ "value": number(value) })),
             Initializer::GlorotUniform => ("GlorotUniform", json!({ "seed": null })),
             Initializer::GlorotNormal => ("GlorotNormal", json!({ "seed": null })),
             Initializer::HeUniform => ("HeUniform", json!({ "seed": null })),
@@ -113,15 +114,15 @@ impl Initializer {
             Initializer::LecunUniform => ("LecunUniform", json!({ "seed": null })),
             Initializer::LecunNormal => ("LecunNormal", json!({ "seed": null })),
             Initializer::RandomUniform { low, high } => {
-                ("RandomUniform", json!({ "minval": low, "maxval": high, "seed": null }))
+                ("RandomUniform", json!({ "minval": number(low), "maxval": number(high), "seed": null }))
             }
             Initializer::RandomNormal { mean, stddev } => {
-                ("RandomNormal", json!({ "mean": mean, "stddev": stddev, "seed": null }))
+                ("RandomNormal", json!({ "mean": number(mean), "stddev": number(stddev), "seed": null }))
             }
             Initializer::TruncatedNormal { mean, stddev } => {
-                ("TruncatedNormal", json!({ "mean": mean, "stddev": stddev, "seed": null }))
+                ("TruncatedNormal", json!({ "mean": number(mean), "stddev": number(stddev), "seed": null }))
             }
-            Initializer::Orthogonal { gain } => ("Orthogonal", json!({ "gain": gain, "seed": null })),
+            Initializer::Orthogonal { gain } => ("Orthogonal", json!({ "gain": number(gain), "seed": null })),
         };
         json!({ "module": "keras.initializers", "class_name": class, "config": config, "registered_name": null })
     }

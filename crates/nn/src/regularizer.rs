@@ -1,5 +1,6 @@
 //! Penalties on weights, added to the loss.
 
+use crate::config::number;
 use serde_json::{Value, json};
 use striate_autograd::Var;
 use striate_tensor::{Error, Result};
@@ -45,9 +46,9 @@ impl Regularizer {
     /// Keras's serialized form.
     pub fn to_json(self) -> Value {
         let (class, config) = match (self.l1, self.l2) {
-            (l1, 0.0) => ("L1", json!({ "l1": l1 })),
-            (0.0, l2) => ("L2", json!({ "l2": l2 })),
-            (l1, l2) => ("L1L2", json!({ "l1": l1, "l2": l2 })),
+            (l1, 0.0) => ("L1", json!({ "l1": number(l1) })),
+            (0.0, l2) => ("L2", json!({ "l2": number(l2) })),
+            (l1, l2) => ("L1L2", json!({ "l1": number(l1), "l2": number(l2) })),
         };
         json!({ "module": "keras.regularizers", "class_name": class, "config": config, "registered_name": null })
     }

@@ -3,13 +3,15 @@
 //! - [`mod@reference`]: the back end of plain loops in double precision that defines every primitive;
 //! - [`conformance`]: properties that hold every other back end to it;
 //! - [`gradcheck`]: gradients against central differences;
-//! - [`golden`]: arrays that other programs computed.
+//! - [`golden`]: arrays that other programs computed;
+//! - [`layer_contract`]: what every layer promises.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 pub mod conformance;
 pub mod golden;
 pub mod gradcheck;
+pub mod layer_contract;
 pub mod reference;
 
 #[cfg(doctest)]

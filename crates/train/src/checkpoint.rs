@@ -1,8 +1,9 @@
-//! The state of an unfinished run as one file: weights, optimizer, history.
+//! The state of an unfinished run as one file: weights, optimizer, callbacks, history.
 
+use crate::callback::{Callback, CallbackState};
 use crate::history::{EpochRecord, History};
 use crate::training::Training;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 use striate_formats::{TensorFile, write_tensors};
@@ -13,31 +14,58 @@ use striate_tensor::{Error, Result, Tensor};
 const STATE: &str = "training_state";
 const WEIGHTS: &str = "weights/";
 const OPTIMIZER: &str = "optimizer/";
+/// Followed by the callback's number and a slash.
+const CALLBACKS: &str = "callbacks/";
 
 /// What decides the bits of a run besides model, optimizer and data: a run can only go on under the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Setting {
     pub(crate) seed: u64,
     pub(crate) batch_size: usize,
     pub(crate) steps: usize,
+    pub(crate) samples: usize,
     pub(crate) shuffle: bool,
+    pub(crate) class_weight: Option<Vec<f32>>,
 }
 
 impl Setting {
-    fn to_json(&self, training: &Training<'_>) -> Value {
-        json!({
-            "seed": self.seed,
-            "batch_size": self.batch_size,
-            "steps_per_epoch": self.steps,
-            "shuffle": self.shuffle,
-            "model": training.model.graph().to_json(),
-            "optimizer": training.optimizer.optimizer().config(),
-        })
+    /// All that must be the same, and how an error names it.
+    fn to_json(&self, training: &Training<'_>) -> [(&'static str, Value); 10] {
+        let frozen = training.model.weights().enumerate().filter(|(i, _)| !training.model.is_trainable(*i));
+        let frozen: Vec<&str> = frozen.map(|(_, (spec, _))| spec.path.as_str()).collect();
+        [
+            ("seed", json!(self.seed)),
+            ("batch_size", json!(self.batch_size)),
+            ("steps_per_epoch", json!(self.steps)),
+            ("samples", json!(self.samples)),
+            ("shuffle", json!(self.shuffle)),
+            ("class_weight", json!(self.class_weight)),
+            ("model", training.model.graph().to_json()),
+            ("frozen", json!(frozen)),
+            ("loss", json!(format!("{:?}", training.losses))),
+            ("optimizer", training.optimizer.optimizer().config()),
+        ]
     }
 }
 
+/// What a run goes on from.
+#[derive(Debug, Default)]
+pub(crate) struct Resumed {
+    pub(crate) history: History,
+    /// A callback had ended training.
+    pub(crate) is_stopped: bool,
+    pub(crate) callbacks: Vec<CallbackState>,
+}
+
 /// Writes the state after an epoch.
-pub(crate) fn write(path: &Path, setting: &Setting, training: &Training<'_>, history: &History) -> Result<()> {
+pub(crate) fn write(
+    path: &Path,
+    setting: &Setting,
+    training: &Training<'_>,
+    history: &History,
+    callbacks: &[Box<dyn Callback + '_>],
+    is_stopped: bool,
+) -> Result<()> {
     let epochs: Vec<Value> = history
         .epochs
         .iter()
@@ -52,54 +80,82 @@ pub(crate) fn write(path: &Path, setting: &Setting, training: &Training<'_>, his
         })
         .collect();
     let optimizer = training.optimizer.export_state();
+    let callbacks: Vec<CallbackState> = callbacks.iter().map(|callback| callback.state()).collect();
+    let setting = setting.to_json(training).map(|(key, value)| (key.to_string(), value));
     let state = json!({
-        "setting": setting.to_json(training),
+        "setting": Map::from_iter(setting),
         "iterations": optimizer.iterations,
         "learning_rate_factor": optimizer.learning_rate_factor,
+        "is_stopped": is_stopped,
         "history": epochs,
+        "callbacks": callbacks.iter().map(|callback| &callback.values).collect::<Vec<_>>(),
     });
     let weights = training.model.weights().map(|(spec, value)| (format!("{WEIGHTS}{}", spec.path), value));
     let slots = optimizer.slots.iter().map(|(name, value)| (format!("{OPTIMIZER}{name}"), value));
-    write_tensors(path, weights.chain(slots), HashMap::from([(STATE.to_string(), state.to_string())]))
+    let kept = callbacks.iter().enumerate().flat_map(|(i, callback)| {
+        callback.tensors.iter().map(move |(name, value)| (format!("{CALLBACKS}{i}/{name}"), value))
+    });
+    let tensors = weights.chain(slots).chain(kept);
+    write_tensors(path, tensors, HashMap::from([(STATE.to_string(), state.to_string())]))
 }
 
-/// Takes over the state of a run; gives its history.
-pub(crate) fn restore(path: &Path, setting: &Setting, training: &mut Training<'_>) -> Result<History> {
+/// Takes over the state of a run; gives what else it goes on from.
+pub(crate) fn restore(path: &Path, setting: &Setting, training: &mut Training<'_>) -> Result<Resumed> {
     let file = TensorFile::read(path)?;
     let refuse = |rule: &str, received: String| {
         Error::data(file.name(), rule, received, "start afresh without resuming, or give the flags of the first run")
     };
     let text = file.metadata(STATE).ok_or_else(|| refuse("the file must hold a run's state", "none".into()))?;
     let state: Value = serde_json::from_str(text).map_err(|e| refuse("the state must be JSON", e.to_string()))?;
-    let (ours, theirs) = (setting.to_json(training), &state["setting"]);
-    for key in ["seed", "batch_size", "steps_per_epoch", "shuffle", "model", "optimizer"] {
-        if ours[key] != theirs[key] {
+    for (key, ours) in setting.to_json(training) {
+        let theirs = &state["setting"][key];
+        if ours != *theirs {
             let received = match key {
                 "model" => "another model".to_string(),
-                _ => format!("{} instead of {}", ours[key], theirs[key]),
+                _ => format!("{ours} instead of {theirs}"),
             };
             return Err(refuse(&format!("a run goes on with the {key} it began with"), received));
         }
     }
     let history = history(&state["history"]).ok_or_else(|| refuse("the history must be complete", "a gap".into()))?;
-    let number = |key: &str| {
-        state[key].as_f64().ok_or_else(|| refuse(&format!("the state must hold `{key}`"), "nothing".into()))
-    };
-    let (iterations, factor) = (number("iterations")? as u64, number("learning_rate_factor")? as f32);
+    let lacks = |key: &str| refuse(&format!("the state must hold `{key}`"), "nothing".into());
+    let iterations = state["iterations"].as_u64().ok_or_else(|| lacks("iterations"))?;
+    let factor = state["learning_rate_factor"].as_f64().ok_or_else(|| lacks("learning_rate_factor"))? as f32;
+    let is_stopped = state["is_stopped"].as_bool().ok_or_else(|| lacks("is_stopped"))?;
+    let callbacks = state["callbacks"].as_array().ok_or_else(|| lacks("callbacks"))?;
     let device = training.model.device().clone();
     let paths: Vec<String> = training.model.weights().map(|(spec, _)| spec.path.clone()).collect();
     let weights: Vec<Tensor> =
         paths.iter().map(|path| file.tensor(&format!("{WEIGHTS}{path}"), &device)).collect::<Result<_>>()?;
-    let slots: Vec<(String, Tensor)> = file
-        .names()
-        .filter_map(|name| Some((name.strip_prefix(OPTIMIZER)?.to_string(), name)))
-        .map(|(slot, name)| Ok((slot, file.tensor(name, &device)?)))
-        .collect::<Result<_>>()?;
+    let under = |prefix: &str| -> Result<Vec<(String, Tensor)>> {
+        let names = file.names().filter_map(|name| Some((name.strip_prefix(prefix)?.to_string(), name)));
+        names.map(|(rest, name)| Ok((rest, file.tensor(name, &device)?))).collect()
+    };
+    let callbacks = callbacks.iter().enumerate().map(|(i, values)| {
+        let values = values.as_object().cloned().ok_or_else(|| lacks("callbacks"))?;
+        Ok(CallbackState { values, tensors: under(&format!("{CALLBACKS}{i}/"))? })
+    });
+    let callbacks = callbacks.collect::<Result<_>>()?;
+    let slots = under(OPTIMIZER)?;
+    training.optimizer.import_state(OptimizerState { iterations, learning_rate_factor: factor, slots })?;
     for (path, weight) in paths.iter().zip(&weights) {
         training.model.set_weight(path, weight)?;
     }
-    training.optimizer.import_state(OptimizerState { iterations, learning_rate_factor: factor, slots })?;
-    Ok(history)
+    Ok(Resumed { history, is_stopped, callbacks })
+}
+
+/// Hands each callback the state it had.
+pub(crate) fn restore_callbacks(callbacks: &mut [Box<dyn Callback + '_>], states: &[CallbackState]) -> Result<()> {
+    if let Some(lost) = states.iter().skip(callbacks.len()).position(|state| !state.is_empty()) {
+        return Err(Error::data(
+            "checkpoint",
+            "a run goes on with the callbacks it began with",
+            format!("{} callbacks; number {} is missing", callbacks.len(), callbacks.len() + lost + 1),
+            "give fit the same callbacks in the same order",
+        ));
+    }
+    let pairs = callbacks.iter_mut().zip(states).filter(|(_, state)| !state.is_empty());
+    pairs.into_iter().try_for_each(|(callback, state)| callback.restore(state))
 }
 
 fn history(value: &Value) -> Option<History> {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use striate_autograd::Var;
 use striate_data::{Batching, Dataset};
 use striate_nn::Run;
-use striate_tensor::Result;
+use striate_tensor::{Error, Result};
 
 /// Loss and metrics on data.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,8 @@ impl Training<'_> {
     /// Loss and metrics on all of the data: dropout off, statistics as learnt.
     ///
     /// # Errors
-    /// [`striate_tensor::Error::Shape`] if the data does not fit the model; [`striate_tensor::Error::Data`] if there is none.
+    /// [`Error::Shape`] if the data does not fit the model; [`Error::Data`] if there is none; [`Error::NonFinite`] if the loss
+    /// is not a finite number.
     pub fn evaluate(&mut self, data: &dyn Dataset) -> Result<Evaluation> {
         self.evaluate_with(data, BATCH, None, Progress::Silent)
     }
@@ -49,7 +50,7 @@ impl Training<'_> {
     /// As [`Training::evaluate`], in batches of `batch_size`, at most `steps` of them.
     ///
     /// # Errors
-    /// As [`Training::evaluate`].
+    /// As [`Training::evaluate`]; [`Error::Argument`] for a batch size or steps of 0.
     pub fn evaluate_with(
         &mut self,
         data: &dyn Dataset,
@@ -58,6 +59,9 @@ impl Training<'_> {
         progress: Progress,
     ) -> Result<Evaluation> {
         let start = Instant::now();
+        if steps == Some(0) {
+            return Err(Error::argument("evaluate", "steps must be at least 1", "0", ""));
+        }
         let batching = Batching { batch_size, prefetch: 1, ..Batching::default() };
         let total = steps.unwrap_or(usize::MAX).min(batching.steps(data.len()));
         let mut display = Display::new(progress, "evaluate".into(), total);

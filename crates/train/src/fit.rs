@@ -3,7 +3,8 @@
 //! look on.
 
 use crate::callback::{Callback, Flow, Moment};
-use crate::checkpoint::{self, Setting};
+use crate::checkpoint::{self, Resumed, Setting};
+use crate::class_weight::ClassWeights;
 use crate::history::{EpochRecord, History};
 use crate::progress::{Display, Progress};
 use crate::training::Training;
@@ -26,13 +27,16 @@ pub struct Fit<'a> {
     pub validation: Option<&'a dyn Dataset>,
     /// Batches of the validation data that are used. Default all.
     pub validation_steps: Option<usize>,
+    /// How much a sample of each class counts in the loss, by class index; for models of one output. Default all 1.
+    pub class_weight: Option<Vec<f32>>,
     /// Draw a new order in every epoch. Default true.
     pub shuffle: bool,
     /// The source of orders, augmentation and dropout. It fixes them; it does not make epochs equal. Default 0.
     pub seed: u64,
     /// Where the run's state is kept: written after every epoch, so that a run that was stopped can go on. Default nowhere.
     pub checkpoint: Option<PathBuf>,
-    /// Go on from `checkpoint` if that file exists: the result has the bits of a run that was never stopped. Default false.
+    /// Go on from `checkpoint` if that file exists: the result has the bits of a run that was never stopped. A run that a
+    /// callback ended is at its end. Default false.
     pub resume: bool,
     /// Batches prepared ahead by worker threads. Default 2.
     pub prefetch: usize,
@@ -52,6 +56,7 @@ impl Default for Fit<'_> {
             steps_per_epoch: None,
             validation: None,
             validation_steps: None,
+            class_weight: None,
             shuffle: true,
             seed: 0,
             checkpoint: None,
@@ -88,7 +93,7 @@ impl Training<'_> {
         Ok(value)
     }
 
-    /// What is made small: the losses of all outputs, averaged over samples, plus all penalties.
+    /// What training makes small: the losses of all outputs, averaged over samples, plus all penalties.
     pub(crate) fn objective(&self, outputs: &[Var], batch: &Batch, variables: &[Var], run: &Run) -> Result<Var> {
         if outputs.len() != batch.targets.len() {
             return Err(Error::shape(
@@ -132,12 +137,15 @@ impl Training<'_> {
     /// Trains, and reports each epoch.
     ///
     /// # Errors
-    /// Those of [`Training::step`], of the data and of callbacks; [`Error::Argument`] for zero epochs, batch size or steps.
+    /// Those of [`Training::step`], of the data and of callbacks; [`Error::Argument`] for zero epochs, batch size or steps, or
+    /// class weights that are not one for each class; [`Error::NonFinite`] if a weight is not finite after an epoch. The
+    /// checkpoint is as before then.
     pub fn fit(&mut self, data: &dyn Dataset, mut options: Fit<'_>) -> Result<History> {
         for (name, value) in [
             ("epochs", options.epochs),
             ("batch_size", options.batch_size),
             ("steps_per_epoch", options.steps_per_epoch.unwrap_or(1)),
+            ("validation_steps", options.validation_steps.unwrap_or(1)),
         ] {
             if value == 0 {
                 return Err(Error::argument("fit", format!("{name} must be at least 1"), "0", ""));
@@ -157,29 +165,41 @@ impl Training<'_> {
         };
         let steps_per_pass = batching.steps(data.len()).max(1);
         let steps = options.steps_per_epoch.unwrap_or(steps_per_pass);
-        let setting = Setting { seed: options.seed, batch_size: options.batch_size, steps, shuffle: options.shuffle };
-        let mut history = match &options.checkpoint {
+        let class_weights = options.class_weight.take().map(|weights| ClassWeights::new(weights, data)).transpose()?;
+        let setting = Setting {
+            seed: options.seed,
+            batch_size: options.batch_size,
+            steps,
+            samples: data.len(),
+            shuffle: options.shuffle,
+            class_weight: class_weights.as_ref().map(|weights| weights.values().to_vec()),
+        };
+        let Resumed { mut history, is_stopped, callbacks: states } = match &options.checkpoint {
             Some(path) if options.resume && path.exists() => checkpoint::restore(path, &setting, self)?,
-            _ => History::default(),
+            _ => Resumed::default(),
         };
         let first = history.epochs.len();
+        let last = if is_stopped { first } else { options.epochs };
         let mut passes = Passes::new(batching, data, self.model.device().clone(), first * steps);
         let mut callbacks = std::mem::take(&mut options.callbacks);
         for callback in &mut callbacks {
             callback.on_train_begin(&mut self.moment(&history))?;
         }
-        for epoch in first..options.epochs {
+        checkpoint::restore_callbacks(&mut callbacks, &states)?;
+        for epoch in first..last {
             let _span = tracing::info_span!("epoch", number = epoch + 1).entered();
-            let record = self.epoch(epoch, steps, key, &mut passes, &options)?;
+            let record = self.epoch(epoch, steps, key, &mut passes, class_weights.as_ref(), &options)?;
+            self.check_weights().map_err(|error| error.at(&format!("epoch {}", epoch + 1)))?;
             history.epochs.push(record);
-            if let Some(path) = &options.checkpoint {
-                checkpoint::write(path, &setting, self, &history)?;
-            }
             let mut flow = Flow::Continue;
             for callback in &mut callbacks {
                 if callback.on_epoch_end(&mut self.moment(&history))? == Flow::Stop {
                     flow = Flow::Stop;
                 }
+            }
+            // After the callbacks, because they may have changed the learning rate or the weights.
+            if let Some(path) = &options.checkpoint {
+                checkpoint::write(path, &setting, self, &history, &callbacks, flow == Flow::Stop)?;
             }
             if flow == Flow::Stop {
                 break;
@@ -189,6 +209,18 @@ impl Training<'_> {
             callback.on_train_end(&mut self.moment(&history))?;
         }
         Ok(history)
+    }
+
+    /// Refuses weights that a gradient beyond the range of floats has spoilt, before they get into a file.
+    fn check_weights(&self) -> Result<()> {
+        for (spec, value) in self.model.weights() {
+            if !value.is_finite()? {
+                return Err(
+                    not_finite("weights", "all weights must be finite numbers", "NaN or an infinity").at(&spec.path)
+                );
+            }
+        }
+        Ok(())
     }
 
     fn moment<'a>(&'a mut self, history: &'a History) -> Moment<'a> {
@@ -201,6 +233,7 @@ impl Training<'_> {
         steps: usize,
         key: Key,
         passes: &mut Passes<'_>,
+        class_weights: Option<&ClassWeights>,
         options: &Fit<'_>,
     ) -> Result<EpochRecord> {
         let start = Instant::now();
@@ -210,6 +243,10 @@ impl Training<'_> {
         let (mut loss_sum, mut samples) = (0.0, 0usize);
         for step in 0..steps {
             let batch = passes.next()?;
+            let batch = match class_weights {
+                Some(weights) => weights.apply(batch)?,
+                None => batch,
+            };
             let _span = tracing::debug_span!("step", number = step + 1).entered();
             let number = (epoch * steps + step) as u64;
             let loss = self
@@ -244,12 +281,11 @@ pub(crate) fn finite(loss: &Tensor) -> Result<f64> {
     if value.is_finite() {
         return Ok(value);
     }
-    Err(Error::non_finite(
-        "loss",
-        "the loss must be a finite number",
-        value.to_string(),
-        "a smaller learning rate, or inputs scaled to 0..1, often helps; the weights were left as they were",
-    ))
+    Err(not_finite("loss", "the loss must be a finite number", &value.to_string()))
+}
+
+fn not_finite(subject: &str, rule: &str, received: &str) -> Error {
+    Error::non_finite(subject, rule, received, "a smaller learning rate, or inputs scaled to 0..1, often helps")
 }
 
 /// The data over and over: pass after pass, each in an order of its own.

@@ -7,6 +7,7 @@
 
 pub mod callback;
 mod checkpoint;
+mod class_weight;
 mod evaluate;
 mod fit;
 mod history;

@@ -48,6 +48,23 @@ impl Metrics for () {
     }
 }
 
+/// Metrics of several kinds: `(Accuracy, Precision::default())`.
+macro_rules! tuples {
+    ($(($($metric:ident)+))+) => {
+        $(
+            impl<$($metric: Into<Box<dyn Metric>>),+> Metrics for ($($metric,)+) {
+                #[allow(non_snake_case)] // the type's letter names its value
+                fn into_metrics(self) -> Vec<Box<dyn Metric>> {
+                    let ($($metric,)+) = self;
+                    vec![$($metric.into()),+]
+                }
+            }
+        )+
+    };
+}
+
+tuples! { (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) }
+
 /// Joining a model with an optimizer, losses and metrics.
 pub trait Compile {
     /// The model, ready to train.
@@ -114,8 +131,6 @@ impl Training<'_> {
     }
 
     pub(crate) fn update_metrics(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
-        self.metrics
-            .iter_mut()
-            .try_for_each(|metric| metric.update(prediction, target).map_err(|e| e.at(metric.name())))
+        self.metrics.iter_mut().try_for_each(|metric| metric.update(prediction, target))
     }
 }

@@ -12,6 +12,7 @@ mod pad;
 mod permute;
 mod pool;
 mod reduce;
+mod repeat;
 mod reshape;
 mod softmax;
 mod unary;

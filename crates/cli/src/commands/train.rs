@@ -76,6 +76,14 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
 
 /// Makes the folder, and fails before training rather than after it if nothing can be written there.
 fn prepare(folder: &Path) -> Result<()> {
+    if let Some(file) = folder.ancestors().find(|above| above.exists() && !above.is_dir()) {
+        return Err(Error::argument(
+            folder.display().to_string(),
+            "the output folder must be a folder",
+            format!("{} is a file", file.display()),
+            "choose another folder with --out",
+        ));
+    }
     fs::create_dir_all(folder).map_err(|error| Error::io(folder, "making the output folder", error))?;
     let probe = folder.join(format!(".writable.{}", std::process::id()));
     replace_file(&probe, b"")?;

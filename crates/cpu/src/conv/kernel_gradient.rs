@@ -91,7 +91,7 @@ impl Plan<'_> {
                 None => &c.view(&self.strip, start, x, &mut scratch)[group * c.in_per_group..],
             };
             // k runs along the longest axis: the order of positions is free, and long runs cost least.
-            let along = (0..4).rev().max_by_key(|&axis| size[axis]).unwrap_or(3);
+            let along = (0..4).max_by_key(|&axis| size[axis]).unwrap_or(3);
             let run = size[along];
             let (steps, dy_steps) = (self.steps(), [c.out_sample, c.out_steps[0], c.out_steps[1], c.out_steps[2]]);
             let starts = run_starts(size, along, steps);

@@ -2,16 +2,20 @@
 //!
 //! [`correlation`] lays one out: taps, boxes of output positions, the strip of input that a box sees. [`direct`] runs a
 //! correlation on the register tile and serves as forward pass and, with the kernel turned round, as input gradient;
-//! [`kernel_gradient`] sums over positions; [`depthwise`] holds the case of one channel a group.
+//! [`kernel_gradient`] sums over positions; [`depthwise`] holds the case of one channel a group; [`winograd`] computes all three
+//! passes of 3×3 convolutions with a quarter of the products.
 
 mod correlation;
 mod depthwise;
 mod direct;
 mod kernel_gradient;
+mod winograd;
 
 use crate::backend::{Context, f32s};
+use crate::elementwise;
 use correlation::Correlation;
 use striate_tensor::{Activation, ConvGeometry, Epilogue, Result, Storage, Tensor};
+use winograd::{Pass, Tiles, TransformedKernel};
 
 fn is_depthwise(g: &ConvGeometry) -> bool {
     g.groups > 1 && g.in_per_group() == 1 && g.out_per_group() == 1
@@ -30,6 +34,16 @@ pub(crate) fn forward(
     if is_depthwise(g) {
         let _span = span("conv", "depthwise", g);
         depthwise::forward(cx, input, weights, g, bias, epilogue.activation, &mut y);
+    } else if winograd::is_chosen(g, Pass::Forward) {
+        let _span = span("conv", "winograd", g);
+        let transformed =
+            kernel.prepared(direct::key(g, u64::MAX), || TransformedKernel::new(cx, weights, g, Pass::Forward))?;
+        let relu = epilogue.activation == Activation::Relu;
+        winograd::run(cx, &Tiles::new(g, Pass::Forward), &transformed, input, bias, relu, &mut y)?;
+        if !relu && epilogue.activation != Activation::Linear {
+            let work = 16 * y.len() as u64;
+            cx.threads.pieces(&mut y, 1 << 14, work, |_, y| elementwise::activate(cx.level, epilogue.activation, y));
+        }
     } else {
         let _span = span("conv", "direct", g);
         let packed = kernel.prepared(direct::key(g, 0), || direct::pack_forward(cx, weights, g))?;
@@ -44,6 +58,10 @@ pub(crate) fn input_gradient(cx: &Context, dy: &Tensor, kernel: &Tensor, g: &Con
     if is_depthwise(g) {
         let _span = span("conv_backward_input", "depthwise", g);
         depthwise::input_gradient(cx, gradient, weights, g, &mut dx);
+    } else if winograd::is_chosen(g, Pass::InputGradient) {
+        let _span = span("conv_backward_input", "winograd", g);
+        let transformed = TransformedKernel::new(cx, weights, g, Pass::InputGradient)?;
+        winograd::run(cx, &Tiles::new(g, Pass::InputGradient), &transformed, gradient, None, false, &mut dx)?;
     } else {
         let _span = span("conv_backward_input", "direct", g);
         let mut parts = Vec::new();
@@ -70,6 +88,12 @@ pub(crate) fn kernel_gradient(
     if is_depthwise(g) {
         let _span = span("conv_backward_kernel", "depthwise", g);
         depthwise::kernel_gradient(cx, input, gradient, g, &mut dw)?;
+        if let Some(db) = &mut db {
+            crate::reduce::columns(cx, gradient, g.out_channels, db)?;
+        }
+    } else if winograd::is_chosen(g, Pass::KernelGradient) {
+        let _span = span("conv_backward_kernel", "winograd", g);
+        winograd::kernel_gradient(cx, &Tiles::new(g, Pass::KernelGradient), input, gradient, &mut dw)?;
         if let Some(db) = &mut db {
             crate::reduce::columns(cx, gradient, g.out_channels, db)?;
         }

@@ -133,14 +133,14 @@ pub(crate) fn normal_cdf<S: Simd>(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / S::fma1(0.5, z, 1.0);
     let p = S::fma1(t, 0.170_872_77, -0.822_152_23);
-    let p = S::fma1(t, p, 1.488_515_87);
-    let p = S::fma1(t, p, -1.135_203_98);
+    let p = S::fma1(t, p, 1.488_515_9);
+    let p = S::fma1(t, p, -1.135_204);
     let p = S::fma1(t, p, 0.278_868_07);
     let p = S::fma1(t, p, -0.186_288_06);
     let p = S::fma1(t, p, 0.096_784_18);
     let p = S::fma1(t, p, 0.374_091_96);
-    let p = S::fma1(t, p, 1.000_023_68);
-    let p = S::fma1(t, p, -1.265_512_23);
+    let p = S::fma1(t, p, 1.000_023_7);
+    let p = S::fma1(t, p, -1.265_512_2);
     let tail = 0.5 * t * exp::<S>(S::fma1(-z, z, p));
     if x < 0.0 { tail } else { 1.0 - tail }
 }

@@ -13,17 +13,22 @@ use crate::simd::{Kernel, Simd, Tile};
 pub(crate) struct RowTable {
     a: Vec<usize>,
     c: Vec<usize>,
+    /// The largest of each: what a kernel holds against the operands' lengths.
+    a_max: usize,
+    c_max: usize,
 }
 
 impl RowTable {
     pub(crate) fn with_capacity(rows: usize) -> Self {
-        RowTable { a: Vec::with_capacity(rows), c: Vec::with_capacity(rows) }
+        RowTable { a: Vec::with_capacity(rows), c: Vec::with_capacity(rows), a_max: 0, c_max: 0 }
     }
 
     /// Adds a row that starts at element `a` of the left operand and `c` of the result.
     pub(crate) fn push(&mut self, a: usize, c: usize) {
         self.a.push(a);
         self.c.push(c);
+        self.a_max = self.a_max.max(a);
+        self.c_max = self.c_max.max(c);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -33,11 +38,6 @@ impl RowTable {
     /// Where the rows of the result start.
     pub(crate) fn results(&self) -> &[usize] {
         &self.c
-    }
-
-    fn max(&self) -> (usize, usize) {
-        let max = |v: &[usize]| v.iter().copied().max().unwrap_or(0);
-        (max(&self.a), max(&self.c))
     }
 }
 
@@ -86,7 +86,7 @@ impl Sweep<'_> {
     /// # Panics
     /// If the caller computed an offset wrongly.
     fn check<S: Simd>(&self) {
-        let (a_max, c_max) = self.rows.max();
+        let (a_max, c_max) = (self.rows.a_max, self.rows.c_max);
         if self.run > 0 && !self.segments.is_empty() {
             let a = self.segments.iter().map(|segment| segment.a).max().unwrap_or(0);
             assert!(a_max + a + (self.run - 1) * self.step < self.a.len(), "left operand too short");
@@ -207,30 +207,25 @@ unsafe fn one_tile<
                 }
             } else {
                 let mut left = s.run;
-                // One address serves all rows where they are neighbours.
-                let mut first = a[0].wrapping_add(at);
-                while left >= 4 {
+                while UNIT && left >= 4 {
                     for i in 0..4 {
-                        let b = b.add(i * NV * S::LANES);
-                        if ADJACENT {
-                            multiply_adjacent::<S, MR, NV>(&mut acc, first, b);
-                            first = first.wrapping_add(step);
-                        } else {
-                            multiply::<S, MR, NV>(&mut acc, &a, at + i * step, b);
-                        }
+                        multiply::<S, MR, NV>(&mut acc, &a, at + i, b.add(i * NV * S::LANES));
                     }
-                    at += 4 * step;
+                    at += 4;
                     b = b.add(4 * NV * S::LANES);
                     left -= 4;
                 }
+                // One address serves all rows where they are neighbours. No second loop here: between two of them the
+                // compiler would park the sums in memory, which short runs feel.
+                let mut first = a[0].wrapping_add(at);
                 while left > 0 {
                     if ADJACENT {
                         multiply_adjacent::<S, MR, NV>(&mut acc, first, b);
                         first = first.wrapping_add(step);
                     } else {
                         multiply::<S, MR, NV>(&mut acc, &a, at, b);
+                        at += step;
                     }
-                    at += step;
                     b = b.add(NV * S::LANES);
                     left -= 1;
                 }

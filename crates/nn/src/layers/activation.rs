@@ -36,7 +36,7 @@ impl Layer for ActivationLayer {
     }
 
     fn config(&self) -> Map<String, Value> {
-        Map::from_iter([("activation".into(), json!(self.activation.name()))])
+        Map::from_iter([("activation".into(), self.activation.to_json())])
     }
 
     fn build(&self, input: &Shape, builder: &mut Builder) -> Result<Shape> {

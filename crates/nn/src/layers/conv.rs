@@ -2,7 +2,7 @@
 
 use super::{Sizes, padding_from_name, padding_name, require_channels_last, spread};
 use crate::activation::Activation;
-use crate::config::Config;
+use crate::config::{Config, number};
 use crate::initializer::Initializer;
 use crate::layer::{Builder, Context, Layer};
 use crate::regularizer::Regularizer;
@@ -64,6 +64,7 @@ pub struct Conv<const AXES: usize> {
     kernel_regularizer: Option<Regularizer>,
     bias_regularizer: Option<Regularizer>,
     activity_regularizer: Option<Regularizer>,
+    drop_connect: f32,
 }
 
 impl<const AXES: usize> Conv<AXES> {
@@ -84,6 +85,7 @@ impl<const AXES: usize> Conv<AXES> {
             kernel_regularizer: None,
             bias_regularizer: None,
             activity_regularizer: None,
+            drop_connect: 0.0,
         }
     }
 
@@ -159,6 +161,13 @@ impl<const AXES: usize> Conv<AXES> {
         self
     }
 
+    /// The fraction of the kernel's elements that each training step drops, the others divided by 1 − rate: DropConnect. Keras
+    /// has no such option. Default 0. Source: Wan et al. 2013, <https://proceedings.mlr.press/v28/wan13.html>.
+    pub fn drop_connect(mut self, rate: f32) -> Self {
+        self.drop_connect = rate;
+        self
+    }
+
     fn spec(&self) -> ConvSpec {
         ConvSpec {
             strides: spread(&self.strides),
@@ -207,6 +216,7 @@ impl<const AXES: usize> Conv<AXES> {
             kernel_regularizer: config.regularizer("kernel_regularizer")?,
             bias_regularizer: config.regularizer("bias_regularizer")?,
             activity_regularizer: config.regularizer("activity_regularizer")?,
+            drop_connect: config.f32("drop_connect", Some(0.0))?,
         }))
     }
 }
@@ -236,7 +246,7 @@ impl<const AXES: usize> Layer for Conv<AXES> {
             ("data_format".into(), json!("channels_last")),
             ("dilation_rate".into(), json!(self.dilation_rate.to_vec())),
             ("groups".into(), json!(self.groups)),
-            ("activation".into(), json!(self.activation.name())),
+            ("activation".into(), self.activation.to_json()),
             ("use_bias".into(), json!(self.use_bias)),
             ("kernel_initializer".into(), self.kernel_initializer.to_json()),
             ("bias_initializer".into(), self.bias_initializer.to_json()),
@@ -246,10 +256,13 @@ impl<const AXES: usize> Layer for Conv<AXES> {
         ]);
         match self.fill {
             PadMode::Constant(0.0) => None,
-            PadMode::Constant(value) => map.insert("fill".into(), json!(value)),
+            PadMode::Constant(value) => map.insert("fill".into(), number(value)),
             PadMode::Replicate => map.insert("fill".into(), json!("replicate")),
             PadMode::Reflect => map.insert("fill".into(), json!("reflect")),
         };
+        if self.drop_connect != 0.0 {
+            map.insert("drop_connect".into(), number(self.drop_connect));
+        }
         map
     }
 
@@ -270,6 +283,7 @@ impl<const AXES: usize> Layer for Conv<AXES> {
                 "",
             ));
         }
+        check_drop_connect(Self::class(), self.drop_connect)?;
         let kernel = self.kernel_shape(input.channels())?;
         let output = self.spec().output_shape(&input.with_batch(1)?, &kernel)?;
         builder.weight("kernel", kernel, self.kernel_initializer).regularizer(self.kernel_regularizer);
@@ -288,7 +302,8 @@ impl<const AXES: usize> Layer for Conv<AXES> {
             input = &padded;
             spec.padding = Padding::Valid;
         }
-        let y = input.conv(ctx.weight("kernel")?, ctx.find_weight("bias"), &spec, self.activation.fused())?;
+        let kernel = connected(ctx, self.drop_connect)?;
+        let y = input.conv(&kernel, ctx.find_weight("bias"), &spec, self.activation.fused())?;
         let y = self.activation.finish(y)?;
         add_activity_penalty(self.activity_regularizer, &y, ctx)?;
         Ok(y)
@@ -299,6 +314,20 @@ impl<const AXES: usize> Layer for Conv<AXES> {
         let channels = inputs.first().map_or(0, Shape::channels) / self.groups.max(1);
         output.elements() as u64 * (taps * channels) as u64
     }
+}
+
+/// Refuses a rate that leaves no connection.
+pub(crate) fn check_drop_connect(class: &str, rate: f32) -> Result<()> {
+    if (0.0..1.0).contains(&rate) {
+        return Ok(());
+    }
+    Err(Error::argument(class, "drop_connect must be in [0, 1)", rate.to_string(), ""))
+}
+
+/// The kernel as this pass sees it: with connections dropped in training.
+pub(crate) fn connected(ctx: &Context<'_>, rate: f32) -> Result<Var> {
+    let kernel = ctx.weight("kernel")?;
+    if ctx.is_training() { kernel.dropout(rate, ctx.key().fold_str("drop_connect")) } else { Ok(kernel.clone()) }
 }
 
 /// Adds a penalty on a layer's output, divided by the number of samples as in Keras.

@@ -1,8 +1,8 @@
 //! The fully connected layer.
 
-use super::conv::add_activity_penalty;
+use super::conv::{add_activity_penalty, check_drop_connect, connected};
 use crate::activation::Activation;
-use crate::config::Config;
+use crate::config::{Config, number};
 use crate::initializer::Initializer;
 use crate::layer::{Builder, Context, Layer};
 use crate::regularizer::Regularizer;
@@ -36,6 +36,7 @@ pub struct Dense {
     kernel_regularizer: Option<Regularizer>,
     bias_regularizer: Option<Regularizer>,
     activity_regularizer: Option<Regularizer>,
+    drop_connect: f32,
 }
 
 impl Dense {
@@ -50,6 +51,7 @@ impl Dense {
             kernel_regularizer: None,
             bias_regularizer: None,
             activity_regularizer: None,
+            drop_connect: 0.0,
         }
     }
 
@@ -95,6 +97,13 @@ impl Dense {
         self
     }
 
+    /// The fraction of the kernel's elements that each training step drops, the others divided by 1 − rate: DropConnect. Keras
+    /// has no such option. Default 0. Source: Wan et al. 2013, <https://proceedings.mlr.press/v28/wan13.html>.
+    pub fn drop_connect(mut self, rate: f32) -> Self {
+        self.drop_connect = rate;
+        self
+    }
+
     pub(crate) fn from_config(config: &Config<'_>) -> Result<Arc<dyn Layer>> {
         Ok(Arc::new(Dense {
             units: config.usize("units", None)?,
@@ -105,6 +114,7 @@ impl Dense {
             kernel_regularizer: config.regularizer("kernel_regularizer")?,
             bias_regularizer: config.regularizer("bias_regularizer")?,
             activity_regularizer: config.regularizer("activity_regularizer")?,
+            drop_connect: config.f32("drop_connect", Some(0.0))?,
         }))
     }
 }
@@ -116,16 +126,20 @@ impl Layer for Dense {
 
     fn config(&self) -> Map<String, Value> {
         let regularizer = |r: Option<Regularizer>| r.map_or(Value::Null, Regularizer::to_json);
-        Map::from_iter([
+        let mut map = Map::from_iter([
             ("units".into(), json!(self.units)),
-            ("activation".into(), json!(self.activation.name())),
+            ("activation".into(), self.activation.to_json()),
             ("use_bias".into(), json!(self.use_bias)),
             ("kernel_initializer".into(), self.kernel_initializer.to_json()),
             ("bias_initializer".into(), self.bias_initializer.to_json()),
             ("kernel_regularizer".into(), regularizer(self.kernel_regularizer)),
             ("bias_regularizer".into(), regularizer(self.bias_regularizer)),
             ("activity_regularizer".into(), regularizer(self.activity_regularizer)),
-        ])
+        ]);
+        if self.drop_connect != 0.0 {
+            map.insert("drop_connect".into(), number(self.drop_connect));
+        }
+        map
     }
 
     fn build(&self, input: &Shape, builder: &mut Builder) -> Result<Shape> {
@@ -140,6 +154,7 @@ impl Layer for Dense {
         if self.units == 0 {
             return Err(Error::argument("Dense", "units must be at least 1", "0", ""));
         }
+        check_drop_connect("Dense", self.drop_connect)?;
         let kernel = Shape::new(&[input.channels(), self.units])?;
         builder.weight("kernel", kernel, self.kernel_initializer).regularizer(self.kernel_regularizer);
         if self.use_bias {
@@ -149,7 +164,7 @@ impl Layer for Dense {
     }
 
     fn forward(&self, x: &Var, ctx: &Context<'_>) -> Result<Var> {
-        let (kernel, bias) = (ctx.weight("kernel")?, ctx.find_weight("bias"));
+        let (kernel, bias) = (&connected(ctx, self.drop_connect)?, ctx.find_weight("bias"));
         let features = x.shape().channels();
         let y = if x.shape().rank() == 2 {
             x.matmul_with(kernel, bias, self.activation.fused())?

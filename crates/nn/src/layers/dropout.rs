@@ -1,8 +1,8 @@
 //! Dropout.
 
-use crate::config::Config;
+use crate::config::{Config, number};
 use crate::layer::{Builder, Context, Layer};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use striate_autograd::Var;
 use striate_tensor::{Error, Result, Shape};
@@ -41,7 +41,7 @@ impl Layer for Dropout {
     }
 
     fn config(&self) -> Map<String, Value> {
-        Map::from_iter([("rate".into(), json!(self.rate)), ("seed".into(), Value::Null)])
+        Map::from_iter([("rate".into(), number(self.rate)), ("seed".into(), Value::Null)])
     }
 
     fn build(&self, input: &Shape, _builder: &mut Builder) -> Result<Shape> {

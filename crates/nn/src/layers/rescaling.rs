@@ -1,8 +1,8 @@
 //! A fixed scale and offset.
 
-use crate::config::Config;
+use crate::config::{Config, number};
 use crate::layer::{Builder, Context, Layer};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use striate_autograd::Var;
 use striate_tensor::{Result, Shape};
@@ -42,7 +42,7 @@ impl Layer for Rescaling {
     }
 
     fn config(&self) -> Map<String, Value> {
-        Map::from_iter([("scale".into(), json!(self.scale)), ("offset".into(), json!(self.offset))])
+        Map::from_iter([("scale".into(), number(self.scale)), ("offset".into(), number(self.offset))])
     }
 
     fn build(&self, input: &Shape, _builder: &mut Builder) -> Result<Shape> {

@@ -1,6 +1,6 @@
 //! A border of zeros.
 
-use crate::config::Config;
+use crate::config::{Config, number};
 use crate::layer::{Builder, Context, Layer};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl<const AXES: usize> Layer for ZeroPadding<AXES> {
         let mut map = Map::from_iter([("padding".into(), sides), ("data_format".into(), json!("channels_last"))]);
         match self.mode {
             PadMode::Constant(0.0) => None,
-            PadMode::Constant(value) => map.insert("mode".into(), json!(value)),
+            PadMode::Constant(value) => map.insert("mode".into(), number(value)),
             PadMode::Replicate => map.insert("mode".into(), json!("replicate")),
             PadMode::Reflect => map.insert("mode".into(), json!("reflect")),
         };

@@ -1,4 +1,19 @@
-//! What looks on while a model trains, one callback a file.
+//! What looks on while a model trains, one callback a file. Names and meanings are Keras's
+//! (<https://keras.io/api/callbacks/>).
+
+mod csv_log;
+mod early_stopping;
+mod monitor;
+mod reduce_lr_on_plateau;
+mod save_best;
+mod state;
+
+pub use csv_log::CsvLog;
+pub use early_stopping::EarlyStopping;
+pub use monitor::Mode;
+pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use save_best::SaveBest;
+pub use state::CallbackState;
 
 use crate::history::History;
 use striate_nn::Model;
@@ -27,7 +42,7 @@ pub struct Moment<'a> {
 
 /// Looks on while a model trains.
 pub trait Callback: Send {
-    /// Called before the first epoch.
+    /// Called before the first epoch; a run that goes on from a checkpoint has its history then.
     ///
     /// # Errors
     /// An error ends training.
@@ -36,7 +51,7 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// Called after each epoch and its validation.
+    /// Called after each epoch and its validation, and before the checkpoint is written.
     ///
     /// # Errors
     /// An error ends training.
@@ -48,6 +63,20 @@ pub trait Callback: Send {
     /// An error ends training.
     fn on_train_end(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         let _ = moment;
+        Ok(())
+    }
+
+    /// What must be in a checkpoint for this callback to go on as if the run had never stopped. Default nothing.
+    fn state(&self) -> CallbackState {
+        CallbackState::default()
+    }
+
+    /// Takes over what [`Callback::state`] gave when the checkpoint was written; called after `on_train_begin`.
+    ///
+    /// # Errors
+    /// [`striate_tensor::Error::Data`] if it is the state of another callback.
+    fn restore(&mut self, state: &CallbackState) -> Result<()> {
+        let _ = state;
         Ok(())
     }
 }

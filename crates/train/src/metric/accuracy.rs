@@ -1,7 +1,7 @@
 //! The share of right answers.
 
-use super::Metric;
-use striate_tensor::{Error, Result, Tensor};
+use super::{Metric, same_shape};
+use striate_tensor::{Result, Tensor};
 
 /// The share of samples whose most probable class is the target's; for a single probability, whose rounding is.
 ///
@@ -26,16 +26,9 @@ impl Metric for AccuracyCount {
     }
 
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
-        if prediction.shape() != target.shape() || prediction.rank() == 0 {
-            return Err(Error::shape(
-                "accuracy",
-                "prediction and target must have the same shape (n, …)",
-                format!("prediction {}, target {}", prediction.shape(), target.shape()),
-                "",
-            ));
-        }
+        same_shape(self.name(), prediction, target)?;
         if prediction.shape().channels() == 1 {
-            let (p, t) = (prediction.to_vec::<f32>()?, target.to_vec::<f32>()?);
+            let (p, t) = (prediction.to_f64_vec()?, target.to_f64_vec()?);
             self.right += p.iter().zip(&t).filter(|&(&p, &t)| (p > 0.5) == (t > 0.5)).count();
             self.all += p.len();
         } else {

@@ -1,11 +1,24 @@
 //! What is reported besides the loss, one metric a file.
 
 mod accuracy;
+mod auc;
+mod confusion_matrix;
+mod f1;
+mod positives;
+mod precision;
+mod recall;
+mod top_k;
 
 pub use accuracy::Accuracy;
+pub use auc::Auc;
+pub use confusion_matrix::ConfusionMatrix;
+pub use f1::{Average, F1};
+pub use precision::Precision;
+pub use recall::Recall;
+pub use top_k::TopKCategoricalAccuracy;
 
 use std::fmt::Debug;
-use striate_tensor::{Result, Tensor};
+use striate_tensor::{Error, Result, Tensor};
 
 /// A number that is gathered over batches. Names and meanings are Keras's (<https://keras.io/api/metrics/>).
 pub trait Metric: Debug + Send {
@@ -16,8 +29,21 @@ pub trait Metric: Debug + Send {
     /// Takes in one batch.
     ///
     /// # Errors
-    /// [`striate_tensor::Error::Shape`] if prediction and target do not fit.
+    /// [`Error::Shape`] if prediction and target do not fit.
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()>;
     /// The value over all batches since the last reset; NaN without any.
     fn value(&self) -> f64;
+}
+
+/// Prediction and target must have one shape.
+fn same_shape(metric: &str, prediction: &Tensor, target: &Tensor) -> Result<()> {
+    if prediction.shape() == target.shape() && prediction.rank() > 0 {
+        return Ok(());
+    }
+    Err(Error::shape(
+        metric,
+        "prediction and target must have the same shape (n, …)",
+        format!("prediction {}, target {}", prediction.shape(), target.shape()),
+        "class indices become one-hot rows with one_hot",
+    ))
 }

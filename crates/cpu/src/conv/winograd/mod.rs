@@ -1,0 +1,135 @@
+//! Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray 2015, <https://arxiv.org/abs/1509.09308>).
+//!
+//! A tile of 4×4 outputs sees 6×6 inputs. Both sides of the convolution are transformed to 36 numbers, multiplied channel by channel,
+//! and transformed back: 36 products instead of 144. Over the channels these are 36 matrix products, which run on the same
+//! register tile as everything else. The gradient of the input is the same computation on the turned kernel; the gradient of
+//! the kernel is the transposed one, with 36 products instead of 144 too.
+
+mod forward;
+mod kernel_gradient;
+mod kernel_transform;
+mod transforms;
+
+pub(crate) use forward::run;
+pub(crate) use kernel_gradient::run as kernel_gradient;
+pub(crate) use kernel_transform::TransformedKernel;
+
+use striate_tensor::{ConvAlgorithm, ConvGeometry};
+
+/// Numbers of a transformed tile.
+pub(crate) const POINTS: usize = 36;
+/// Inputs along a side of a tile.
+const INPUT_SIDE: usize = 6;
+/// Outputs along a side of a tile.
+const OUTPUT_SIDE: usize = 4;
+
+/// Which pass of a convolution is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    Forward,
+    InputGradient,
+    KernelGradient,
+}
+
+/// Whether this algorithm is used: decided by the shapes alone.
+pub(crate) fn is_chosen(g: &ConvGeometry, pass: Pass) -> bool {
+    if g.algorithm == ConvAlgorithm::Direct || !is_possible(g) {
+        return false;
+    }
+    if g.algorithm == ConvAlgorithm::Winograd {
+        return true;
+    }
+    let tiles = Tiles::new(g, pass);
+    // The transforms must be paid for by enough channels, the matrix products have enough rows, and the tiles must not
+    // reach too far beyond the image.
+    let channels = g.in_channels.min(g.out_channels);
+    let direct = 9 * tiles.output[0] * tiles.output[1];
+    channels >= 16 && tiles.count() >= 24 && 3 * POINTS * tiles.rows * tiles.columns <= 2 * direct
+}
+
+fn is_possible(g: &ConvGeometry) -> bool {
+    g.groups == 1
+        && g.kernel == [1, 3, 3]
+        && g.strides == [1; 3]
+        && g.dilations == [1; 3]
+        && g.input[0] == 1
+        && g.output[0] == 1
+        && g.pad_before[1..].iter().chain(&g.pad_after[1..]).all(|&pad| pad <= 2)
+        && g.batch * g.positions() > 0
+        && g.in_channels > 0
+}
+
+/// The tiles of a pass: a grid over each image, of the whole batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tiles {
+    batch: usize,
+    /// Height and width of what is read, and its channels.
+    input: [usize; 2],
+    in_channels: usize,
+    /// Height and width of what is written, and its channels.
+    output: [usize; 2],
+    out_channels: usize,
+    /// Zeros above and left of what is read.
+    pad: [usize; 2],
+    rows: usize,
+    columns: usize,
+}
+
+impl Tiles {
+    pub(crate) fn new(g: &ConvGeometry, pass: Pass) -> Tiles {
+        let [input, output] = [[g.input[1], g.input[2]], [g.output[1], g.output[2]]];
+        let pad = [g.pad_before[1], g.pad_before[2]];
+        let (input, in_channels, output, out_channels, pad) = match pass {
+            Pass::InputGradient => (output, g.out_channels, input, g.in_channels, pad.map(|pad| 2 - pad.min(2))),
+            Pass::Forward | Pass::KernelGradient => (input, g.in_channels, output, g.out_channels, pad),
+        };
+        Tiles {
+            batch: g.batch,
+            input,
+            in_channels,
+            output,
+            out_channels,
+            pad,
+            rows: output[0].div_ceil(OUTPUT_SIDE),
+            columns: output[1].div_ceil(OUTPUT_SIDE),
+        }
+    }
+
+    /// Tiles of all images.
+    pub(crate) fn count(&self) -> usize {
+        self.batch * self.rows * self.columns
+    }
+
+    /// The image of a tile, and its first output.
+    fn place(&self, tile: usize) -> (usize, [usize; 2]) {
+        let (image, rest) = (tile / (self.rows * self.columns), tile % (self.rows * self.columns));
+        (image, [rest / self.columns * OUTPUT_SIDE, rest % self.columns * OUTPUT_SIDE])
+    }
+
+    /// Where each of a tile's 6×6 inputs starts in memory; none outside the image.
+    fn inputs(&self, tile: usize) -> [Option<usize>; POINTS] {
+        let (image, first) = self.place(tile);
+        std::array::from_fn(|i| {
+            let at = [first[0] + i / INPUT_SIDE, first[1] + i % INPUT_SIDE];
+            let y = at[0].checked_sub(self.pad[0]).filter(|&y| y < self.input[0])?;
+            let x = at[1].checked_sub(self.pad[1]).filter(|&x| x < self.input[1])?;
+            Some(((image * self.input[0] + y) * self.input[1] + x) * self.in_channels)
+        })
+    }
+
+    /// Where each of a tile's 4×4 outputs starts in memory; none outside the image.
+    fn outputs(&self, tile: usize) -> [Option<usize>; OUTPUT_SIDE * OUTPUT_SIDE] {
+        let (image, first) = self.place(tile);
+        std::array::from_fn(|i| {
+            let (y, x) = (first[0] + i / OUTPUT_SIDE, first[1] + i % OUTPUT_SIDE);
+            let inside = y < self.output[0] && x < self.output[1];
+            inside.then(|| ((image * self.output[0] + y) * self.output[1] + x) * self.out_channels)
+        })
+    }
+}
+
+/// The distance between the planes of a transformed block: not a multiple of a page, so that the planes of one tile do
+/// not fight for the same lines of the cache.
+fn plane(elements: usize) -> usize {
+    elements.div_ceil(32) * 32 + 16
+}

@@ -1,0 +1,11 @@
+//! Training as a whole: losses and metrics against numbers worked out by hand, and runs whose bits must be the same.
+
+mod callbacks;
+mod class_weights;
+mod fit;
+mod losses;
+mod memory;
+mod metrics;
+mod reproducible;
+mod resume;
+mod runs;
