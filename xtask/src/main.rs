@@ -1,6 +1,7 @@
 //! What contributors run: `cargo xtask check`, `test`, `smoke`, `download`.
 #![forbid(unsafe_code)]
 
+mod bench_peers;
 mod check;
 mod download;
 mod floors;
@@ -27,6 +28,23 @@ enum Task {
     Test,
     /// Train MNIST for one epoch with the release program and check what it says and writes.
     Smoke,
+    /// Measure `striate bench` against PyTorch and ONNX Runtime, in turn, and print a table with ratios.
+    BenchPeers {
+        /// Workloads [default: all].
+        workloads: Vec<String>,
+        /// Rounds of all contenders; the median of the rounds counts.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Repetitions a round.
+        #[arg(long, default_value_t = 5)]
+        repeat: usize,
+        /// Threads of every contender.
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// A virtual environment that has torch, onnx, onnxruntime and onnxscript [default: target/peers, made if it is absent].
+        #[arg(long)]
+        venv: Option<PathBuf>,
+    },
     /// Download a data set, verified, into datasets/ or another folder: mnist.
     Download {
         /// The data set.
@@ -43,6 +61,9 @@ fn main() -> ExitCode {
         Task::Check => check::run(root),
         Task::Test => run::cargo(root, &["test", "--workspace", "--quiet"]),
         Task::Smoke => smoke::run(root),
+        Task::BenchPeers { workloads, rounds, repeat, threads, venv } => {
+            bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, venv })
+        }
         Task::Download { name, to } => download::run(&name, &to.unwrap_or_else(|| root.join("datasets"))),
     };
     match result {

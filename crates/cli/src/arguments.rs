@@ -112,7 +112,7 @@ pub struct SummaryArguments {
 /// `striate bench`.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
-    /// Workloads [default: all].
+    /// Workloads [default: all; the larger ones take a minute and 2 GB].
     pub workloads: Vec<Workload>,
     /// Repetitions of each.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
@@ -131,6 +131,27 @@ pub enum Workload {
     /// Its forward pass, batch 1, ms.
     #[value(name = "mnist_latency_1")]
     MnistLatency,
+    /// Training the cats-and-dogs network, batch 20, images/s.
+    CatsdogsTrain,
+    /// VGG16's convolutions at 150×150, batch 20, forward, images/s.
+    #[value(name = "vgg16_features_150")]
+    Vgg16Features,
+    /// All of VGG16 at 224×224, batch 1, forward, ms.
+    #[value(name = "vgg16_top_224_1")]
+    Vgg16Top1,
+    /// All of VGG16 at 224×224, batch 16, forward, images/s.
+    #[value(name = "vgg16_top_224_16")]
+    Vgg16Top16,
+    /// Training a head on VGG16's frozen convolutions, batch 20, images/s.
+    Vgg16FrozenTrain,
+    /// The same with block 5 trained too.
+    Vgg16Finetune,
+    /// The same with everything trained.
+    Vgg16FullTrain,
+    /// 40 steps of gradient ascent for a filter of block3_conv1 at 150×150, s.
+    FilterPattern,
+    /// The same for 64 filters of block1_conv1 at 64×64, s.
+    FilterGrid,
     /// Single convolutions, each pass, GFLOP/s.
     ConvMicro,
 }

@@ -82,9 +82,7 @@ impl Activation {
     /// Keras's serialized form: the name, or an object where a parameter is not Keras's default.
     pub fn to_json(self) -> Value {
         use Elementwise::*;
-        let layer = |class: &str, key: &str, value: f32| {
-            json!({ "module": "keras.layers", "class_name": class, "config": { key: number(value) } })
-        };
+        let layer = |class: &str, key: &str, value: f32| json!({ "module": "keras.layers", "class_name": class, "config": { key: number(value) } });
         match self {
             Activation::Elementwise(LeakyRelu(slope)) if slope != 0.2 => layer("LeakyReLU", "negative_slope", slope),
             Activation::Elementwise(Elu(alpha)) if alpha != 1.0 => layer("ELU", "alpha", alpha),

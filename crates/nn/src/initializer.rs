@@ -2,7 +2,7 @@
 
 use crate::config::number;
 use serde_json::{Value, json};
-use striate_tensor::{DType, Device, Error, Key, Result, Shape, Tensor};
+use striate_tensor::{DType, Device, Error, Key, Result, Shape, Stream, Tensor};
 
 /// How a weight starts. Names and formulas are Keras's (<https://keras.io/api/layers/initializers/>).
 ///
@@ -64,40 +64,51 @@ impl Initializer {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn tensor(&self, shape: &Shape, dtype: DType, key: Key, device: &Device) -> Result<Tensor> {
-        let (fan_in, fan_out) = fans(shape);
         let mut stream = key.stream();
         let n = shape.elements();
-        let mut draw = |f: &mut dyn FnMut(&mut striate_tensor::Stream) -> f64| (0..n).map(|_| f(&mut stream)).collect();
-        let uniform = |limit: f64| move |s: &mut striate_tensor::Stream| s.uniform_in(-limit, limit);
-        let normal = |variance: f64| {
-            let deviation = variance.sqrt() / TRUNCATED_DEVIATION;
-            move |s: &mut striate_tensor::Stream| deviation * s.truncated_normal()
-        };
-        let values: Vec<f64> = match *self {
+        let draw = match *self {
             Initializer::Zeros => return Tensor::full(*shape, 0.0, dtype, device),
             Initializer::Ones => return Tensor::full(*shape, 1.0, dtype, device),
             Initializer::Constant(value) => return Tensor::full(*shape, f64::from(value), dtype, device),
-            Initializer::GlorotUniform => draw(&mut uniform((6.0 / (fan_in + fan_out)).sqrt())),
-            Initializer::GlorotNormal => draw(&mut normal(2.0 / (fan_in + fan_out))),
-            Initializer::HeUniform => draw(&mut uniform((6.0 / fan_in).sqrt())),
-            Initializer::HeNormal => draw(&mut normal(2.0 / fan_in)),
-            Initializer::LecunUniform => draw(&mut uniform((3.0 / fan_in).sqrt())),
-            Initializer::LecunNormal => draw(&mut normal(1.0 / fan_in)),
-            Initializer::RandomUniform { low, high } => draw(&mut |s| s.uniform_in(f64::from(low), f64::from(high))),
-            Initializer::RandomNormal { mean, stddev } => {
-                draw(&mut |s| f64::from(mean) + f64::from(stddev) * s.normal())
-            }
-            Initializer::TruncatedNormal { mean, stddev } => {
-                draw(&mut |s| f64::from(mean) + f64::from(stddev) * s.truncated_normal())
-            }
             Initializer::Orthogonal { gain } => {
                 let columns = shape.channels().max(1);
-                orthogonal(n / columns, columns, f64::from(gain), &mut stream)
+                let values = orthogonal(n / columns, columns, f64::from(gain), &mut stream);
+                return Tensor::from_vec(values, *shape, device)?.cast(dtype);
             }
+            _ => self.distribution(shape),
         };
-        match dtype {
-            DType::F64 => Tensor::from_vec(values, *shape, device),
-            _ => Tensor::from_vec(values.iter().map(|&v| v as f32).collect(), *shape, device)?.cast(dtype),
+        if dtype == DType::F64 {
+            return Tensor::from_vec((0..n).map(|_| draw.next(&mut stream)).collect(), *shape, device);
+        }
+        // Straight to float32: the largest weights are hundreds of megabytes.
+        let values: Vec<f32> = (0..n).map(|_| draw.next(&mut stream) as f32).collect();
+        Tensor::from_vec(values, *shape, device)?.cast(dtype)
+    }
+
+    fn distribution(&self, shape: &Shape) -> Draw {
+        let (fan_in, fan_out) = fans(shape);
+        let uniform = |variance: f64| {
+            let limit = (3.0 * variance).sqrt();
+            Draw::Uniform { low: -limit, high: limit }
+        };
+        let truncated = |variance: f64| Draw::Truncated { mean: 0.0, deviation: variance.sqrt() / TRUNCATED_DEVIATION };
+        match *self {
+            Initializer::GlorotUniform => uniform(2.0 / (fan_in + fan_out)),
+            Initializer::GlorotNormal => truncated(2.0 / (fan_in + fan_out)),
+            Initializer::HeUniform => uniform(2.0 / fan_in),
+            Initializer::HeNormal => truncated(2.0 / fan_in),
+            Initializer::LecunUniform => uniform(1.0 / fan_in),
+            Initializer::LecunNormal => truncated(1.0 / fan_in),
+            Initializer::RandomUniform { low, high } => Draw::Uniform { low: f64::from(low), high: f64::from(high) },
+            Initializer::RandomNormal { mean, stddev } => {
+                Draw::Normal { mean: f64::from(mean), deviation: f64::from(stddev) }
+            }
+            Initializer::TruncatedNormal { mean, stddev } => {
+                Draw::Truncated { mean: f64::from(mean), deviation: f64::from(stddev) }
+            }
+            Initializer::Zeros | Initializer::Ones | Initializer::Constant(_) | Initializer::Orthogonal { .. } => {
+                Draw::Uniform { low: 0.0, high: 0.0 }
+            }
         }
     }
 
@@ -178,6 +189,24 @@ impl Initializer {
     }
 }
 
+/// A distribution that weights are drawn from one by one.
+#[derive(Clone, Copy)]
+enum Draw {
+    Uniform { low: f64, high: f64 },
+    Normal { mean: f64, deviation: f64 },
+    Truncated { mean: f64, deviation: f64 },
+}
+
+impl Draw {
+    fn next(self, stream: &mut Stream) -> f64 {
+        match self {
+            Draw::Uniform { low, high } => stream.uniform_in(low, high),
+            Draw::Normal { mean, deviation } => mean + deviation * stream.normal(),
+            Draw::Truncated { mean, deviation } => mean + deviation * stream.truncated_normal(),
+        }
+    }
+}
+
 fn fans(shape: &Shape) -> (f64, f64) {
     match shape.as_slice() {
         [] => (1.0, 1.0),
@@ -190,7 +219,7 @@ fn fans(shape: &Shape) -> (f64, f64) {
 }
 
 /// An orthonormal matrix by Gram and Schmidt on normal draws, each vector projected twice for accuracy.
-fn orthogonal(rows: usize, columns: usize, gain: f64, stream: &mut striate_tensor::Stream) -> Vec<f64> {
+fn orthogonal(rows: usize, columns: usize, gain: f64, stream: &mut Stream) -> Vec<f64> {
     let (count, length) = (rows.min(columns), rows.max(columns));
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
     while basis.len() < count {

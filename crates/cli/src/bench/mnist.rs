@@ -1,6 +1,6 @@
 //! The MNIST network on made data: training, batches of 1000, single digits.
 
-use super::{Unit, measure};
+use super::{Unit, measure, random};
 use crate::output::Output;
 use crate::recipes;
 use serde_json::Map;
@@ -12,18 +12,13 @@ const BATCH: usize = 64;
 /// Steps a repetition.
 const STEPS: usize = 100;
 
-fn random(shape: [usize; 4], seed: u64) -> Vec<f32> {
-    let mut stream = Key::new(seed).stream();
-    (0..shape.iter().product()).map(|_| stream.uniform() as f32).collect()
-}
-
 /// 100 steps of batch 64.
 pub fn train(repeat: usize, output: &Output) -> Result<()> {
     let (device, samples) = (device()?, BATCH * STEPS);
     let shape = [samples, 28, 28, 1];
     let mut stream = Key::new(2).stream();
     let labels: Vec<u8> = (0..samples).map(|_| stream.below(10) as u8).collect();
-    let data = ArrayDataset::new(vec![Array::floats(random(shape, 1), shape)?], vec![Array::one_hot(&labels, 10)?])?;
+    let data = ArrayDataset::new(vec![Array::from_tensor(&random(shape, 1)?)?], vec![Array::one_hot(&labels, 10)?])?;
     let context = BatchContext::new(Key::new(0), &device);
     let batches: Vec<_> = (0..STEPS)
         .map(|step| data.batch(&(step * BATCH..(step + 1) * BATCH).collect::<Vec<_>>(), &context))
@@ -39,7 +34,7 @@ pub fn train(repeat: usize, output: &Output) -> Result<()> {
 pub fn infer(repeat: usize, output: &Output) -> Result<()> {
     let model = recipes::mnist::network().build()?;
     let shape = [1000, 28, 28, 1];
-    let inputs = [Tensor::from_vec(random(shape, 1), shape, &device()?)?];
+    let inputs = [random(shape, 1)?];
     measure("mnist_infer_1000", Map::new(), Unit::Rate("images/s"), 10_000.0, repeat, output, || {
         (0..10).try_for_each(|_| model.predict_on(&inputs).map(|_| ()))
     })
@@ -49,7 +44,7 @@ pub fn infer(repeat: usize, output: &Output) -> Result<()> {
 pub fn latency(repeat: usize, output: &Output) -> Result<()> {
     let model = recipes::mnist::network().build()?;
     let shape = [1, 28, 28, 1];
-    let inputs = [Tensor::from_vec(random(shape, 1), shape, &device()?)?];
+    let inputs = [random(shape, 1)?];
     measure("mnist_latency_1", Map::new(), Unit::Milliseconds, 1000.0, repeat, output, || {
         (0..1000).try_for_each(|_| model.predict_on(&inputs).map(|_| ()))
     })

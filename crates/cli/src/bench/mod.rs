@@ -1,21 +1,27 @@
 //! `striate bench`: speed on fixed workloads.
 
 mod conv_micro;
+mod filters;
 mod mnist;
+mod networks;
+mod photographs;
 
 use crate::arguments::{BenchArguments, Workload};
 use crate::output::Output;
 use crate::process::peak_rss_bytes;
 use clap::ValueEnum;
+use photographs::Trained;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use std::time::Instant;
 use striate::Result;
+use striate::prelude::{Tensor, device};
+use striate::tensor::{Key, Shape};
 
 /// Runs the command.
 pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
     let workloads = if arguments.workloads.is_empty() { Workload::value_variants() } else { &arguments.workloads[..] };
-    let info = striate::device()?.info();
+    let info = device()?.info();
     output.text(format!("{} — {} kernels, {} threads", info.hardware, info.isa, info.threads));
     output.text(format!("{:<34} {:>12} {:>12}  {}", "workload", "median", "best", "unit"));
     for workload in workloads {
@@ -23,6 +29,15 @@ pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
             Workload::MnistTrain => mnist::train(arguments.repeat, output)?,
             Workload::MnistInfer => mnist::infer(arguments.repeat, output)?,
             Workload::MnistLatency => mnist::latency(arguments.repeat, output)?,
+            Workload::CatsdogsTrain => photographs::cats_dogs(arguments.repeat, output)?,
+            Workload::Vgg16Features => photographs::features(arguments.repeat, output)?,
+            Workload::Vgg16Top1 => photographs::classify(1, arguments.repeat, output)?,
+            Workload::Vgg16Top16 => photographs::classify(16, arguments.repeat, output)?,
+            Workload::Vgg16FrozenTrain => photographs::transfer(Trained::Head, arguments.repeat, output)?,
+            Workload::Vgg16Finetune => photographs::transfer(Trained::BlockFive, arguments.repeat, output)?,
+            Workload::Vgg16FullTrain => photographs::transfer(Trained::All, arguments.repeat, output)?,
+            Workload::FilterPattern => filters::pattern(arguments.repeat, output)?,
+            Workload::FilterGrid => filters::grid(arguments.repeat, output)?,
             Workload::ConvMicro => conv_micro::run(arguments.repeat, output)?,
         }
     }
@@ -36,6 +51,8 @@ enum Unit {
     Rate(&'static str),
     /// Time: smaller is better.
     Milliseconds,
+    /// Time: smaller is better.
+    Seconds,
 }
 
 /// Times `work` (units of work a call), once to warm up and then `repeat` times, and prints a line.
@@ -57,6 +74,7 @@ fn measure(
         values.push(match unit {
             Unit::Rate(_) => work / seconds,
             Unit::Milliseconds => 1e3 * seconds / work,
+            Unit::Seconds => seconds / work,
         });
     }
     values.sort_by(f64::total_cmp);
@@ -64,8 +82,9 @@ fn measure(
     let (best, unit_name) = match unit {
         Unit::Rate(name) => (values[repeat - 1], name),
         Unit::Milliseconds => (values[0], "ms"),
+        Unit::Seconds => (values[0], "s"),
     };
-    let info = striate::device()?.info();
+    let info = device()?.info();
     let mut object = json!({
         "workload": name,
         "unit": unit_name,
@@ -85,4 +104,11 @@ fn measure(
     let digits = if median < 10.0 { 4 } else { 1 };
     output.text(format!("{title:<34} {median:>12.digits$} {best:>12.digits$}  {unit_name}"));
     Ok(())
+}
+
+/// Uniform numbers in 0..1.
+fn random(shape: impl Into<Shape>, seed: u64) -> Result<Tensor> {
+    let shape = shape.into();
+    let mut stream = Key::new(seed).stream();
+    Tensor::from_vec((0..shape.elements()).map(|_| stream.uniform() as f32).collect(), shape, &device()?)
 }

@@ -71,7 +71,13 @@ fn with_every_optimizer() {
     compare(RmsProp::default(), &data, 4, &[1, 3], quiet);
     compare(Adam::default(), &data, 3, &[2], quiet);
     compare(Sgd::new(0.05).momentum(0.9), &data, 3, &[1], quiet);
-    compare(Adam::new(Schedule::exponential_decay(0.01, 5, 0.5)), &data, 3, &[1], quiet);
+    compare(
+        Adam::new(Schedule::ExponentialDecay { initial: 0.01, decay_steps: 5, rate: 0.5, staircase: false }),
+        &data,
+        3,
+        &[1],
+        quiet,
+    );
 }
 
 #[test]
