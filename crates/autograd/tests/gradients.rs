@@ -173,9 +173,8 @@ fn convolution_with_every_fused_activation() {
 fn convolution_gives_only_the_gradients_that_are_needed() {
     let x = tensors(&[&[1, 4, 4, 2], &[3, 3, 2, 2], &[2]]);
     for wanted in 0..3 {
-        let vars: Vec<Var> = (0..3)
-            .map(|i| if i == wanted { Var::leaf(x[i].clone()) } else { Var::constant(x[i].clone()) })
-            .collect();
+        let vars: Vec<Var> =
+            (0..3).map(|i| if i == wanted { Var::leaf(x[i].clone()) } else { Var::constant(x[i].clone()) }).collect();
         let all: Vec<Var> = x.iter().cloned().map(Var::leaf).collect();
         let gradient = |vars: &[Var]| {
             let y = vars[0].conv(&vars[1], Some(&vars[2]), &ConvSpec::default(), Activation::Tanh).unwrap();
@@ -206,12 +205,8 @@ fn transposed_convolution_in_one_two_and_three_axes() {
 
 #[test]
 fn matrix_products_of_every_rank() {
-    let shapes: [(&[usize], &[usize]); 4] = [
-        (&[3, 4], &[4, 2]),
-        (&[2, 3, 4], &[4, 2]),
-        (&[3, 4], &[2, 4, 2]),
-        (&[2, 3, 4], &[2, 4, 5]),
-    ];
+    let shapes: [(&[usize], &[usize]); 4] =
+        [(&[3, 4], &[4, 2]), (&[2, 3, 4], &[4, 2]), (&[3, 4], &[2, 4, 2]), (&[2, 3, 4], &[2, 4, 5])];
     for (a, b) in shapes {
         let inputs = tensors(&[a, b, &[b[b.len() - 1]]]);
         passes(format!("matmul {a:?} {b:?}"), &inputs[..2], |x| x[0].matmul(&x[1]));

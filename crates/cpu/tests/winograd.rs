@@ -73,9 +73,8 @@ fn all_passes_agree_with_the_reference_under_every_instruction_set() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let device = |threads| {
-        Device::new(CpuBackend::new(CpuOptions { threads: Some(threads), ..CpuOptions::default() }).unwrap())
-    };
+    let device =
+        |threads| Device::new(CpuBackend::new(CpuOptions { threads: Some(threads), ..CpuOptions::default() }).unwrap());
     for case in [(37, 35, 48, 40, 3, Padding::Same), (9, 9, 200, 130, 5, Padding::Same)] {
         let one = three_passes(&device(1), case, ConvAlgorithm::Winograd);
         for threads in [2, 3] {

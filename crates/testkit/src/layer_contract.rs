@@ -380,8 +380,7 @@ impl LayerContract {
 
     fn frozen_weights_have_no_gradient(&self, model: &Model) -> Check {
         let mut model = model.clone();
-        let inputs: Vec<Var> =
-            self.tensors(3, model.device(), DType::F64)?.into_iter().map(Var::leaf).collect();
+        let inputs: Vec<Var> = self.tensors(3, model.device(), DType::F64)?.into_iter().map(Var::leaf).collect();
         for trainable in [false, true] {
             model.set_trainable(NAME, trainable).map_err(text)?;
             let variables = model.variables();
@@ -424,9 +423,10 @@ impl LayerContract {
             // Any rank is taken: so is one with another axis in front.
             let more: Vec<Shape> =
                 self.inputs.iter().map(|shape| shape.with_batch(2)).collect::<Result<_, _>>().map_err(text)?;
-            return self.graph(&self.instance, &more).map(drop).map_err(|error| {
-                format!("another rank is refused, and no refusal was expected: {error}")
-            });
+            return self
+                .graph(&self.instance, &more)
+                .map(drop)
+                .map_err(|error| format!("another rank is refused, and no refusal was expected: {error}"));
         };
         let mut shapes = self.inputs.clone();
         shapes[0] = refused;
@@ -462,10 +462,7 @@ impl LayerContract {
 }
 
 fn named(weights: &[(&str, &[usize])]) -> Vec<(String, Shape)> {
-    weights
-        .iter()
-        .filter_map(|(name, shape)| Shape::new(shape).ok().map(|shape| (name.to_string(), shape)))
-        .collect()
+    weights.iter().filter_map(|(name, shape)| Shape::new(shape).ok().map(|shape| (name.to_string(), shape))).collect()
 }
 
 fn text(error: Error) -> String {

@@ -139,7 +139,7 @@ impl Plan<'_> {
 }
 
 /// The sums of a panel's columns into `bias`, or onto it.
-fn add_columns(cx: &Context, panel: &[f32], width: usize, accumulate: bool, bias: &mut [f32]) {
+pub(crate) fn add_columns(cx: &Context, panel: &[f32], width: usize, accumulate: bool, bias: &mut [f32]) {
     let mut sums = [0.0; 64];
     let sums = &mut sums[..width];
     cx.level.run(Fold { op: ReduceOp::Sum, x: panel, columns: width, out: sums });

@@ -93,10 +93,8 @@ pub(crate) fn kernel_gradient(
         }
     } else if winograd::is_chosen(g, Pass::KernelGradient) {
         let _span = span("conv_backward_kernel", "winograd", g);
-        winograd::kernel_gradient(cx, &Tiles::new(g, Pass::KernelGradient), input, gradient, &mut dw)?;
-        if let Some(db) = &mut db {
-            crate::reduce::columns(cx, gradient, g.out_channels, db)?;
-        }
+        let tiles = Tiles::new(g, Pass::KernelGradient);
+        winograd::kernel_gradient(cx, &tiles, input, gradient, &mut dw, db.as_deref_mut())?;
     } else {
         let _span = span("conv_backward_kernel", "direct", g);
         kernel_gradient::run(cx, &Correlation::forward(g), input, gradient, &mut dw, db.as_deref_mut())?;

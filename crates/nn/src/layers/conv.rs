@@ -1,6 +1,6 @@
 //! Convolution in 1, 2 or 3 spatial axes.
 
-use super::{Sizes, padding_from_name, padding_name, require_channels_last, spread};
+use super::{Sizes, padding_from_name, padding_name, require_axes, require_channels_last, spread};
 use crate::activation::Activation;
 use crate::config::{Config, number};
 use crate::initializer::Initializer;
@@ -267,14 +267,7 @@ impl<const AXES: usize> Layer for Conv<AXES> {
     }
 
     fn build(&self, input: &Shape, builder: &mut Builder) -> Result<Shape> {
-        if input.rank() != AXES + 1 {
-            return Err(Error::shape(
-                Self::class(),
-                format!("the input must be (n, {AXES} spatial axes, channels)"),
-                crate::graph::batch_shape(input),
-                "images are channels-last: (n, height, width, channels)",
-            ));
-        }
+        require_axes(Self::class(), AXES, input)?;
         if self.filters == 0 || self.groups == 0 {
             return Err(Error::argument(
                 Self::class(),

@@ -3,40 +3,73 @@
 //! To add one: write its file, name it here, and add its class to [`CONSTRUCTORS`]. Nothing else.
 
 mod activation;
+mod batch_normalization;
 mod conv;
+mod conv_transpose;
+mod cropping;
 mod dense;
+mod depthwise_conv;
 mod dropout;
+mod elu;
 mod flatten;
+mod gaussian_dropout;
+mod gaussian_noise;
 mod global_pooling;
 mod input;
+mod layer_normalization;
+mod leaky_relu;
 mod merge;
+mod options;
+mod permute;
 mod pooling;
+mod prelu;
+mod relu;
+mod repeat_vector;
 mod rescaling;
 mod reshape;
+mod separable_conv;
+mod spatial_dropout;
+mod up_sampling;
 mod zero_padding;
 
 pub use activation::{ActivationLayer, Softmax};
+pub use batch_normalization::BatchNormalization;
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
+pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, ConvTranspose};
+pub use cropping::{Cropping, Cropping1D, Cropping2D, Cropping3D};
 pub use dense::Dense;
+pub use depthwise_conv::{DepthwiseConv, DepthwiseConv1D, DepthwiseConv2D};
 pub use dropout::Dropout;
+pub use elu::ELU;
 pub use flatten::Flatten;
+pub use gaussian_dropout::GaussianDropout;
+pub use gaussian_noise::GaussianNoise;
 pub use global_pooling::{
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
     GlobalMaxPooling3D, GlobalPooling,
 };
 pub use input::InputLayer;
+pub use layer_normalization::LayerNormalization;
+pub use leaky_relu::LeakyReLU;
 pub use merge::{Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract};
+pub use permute::Permute;
 pub use pooling::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
 };
+pub use prelu::PReLU;
+pub use relu::ReLU;
+pub use repeat_vector::RepeatVector;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
+pub use separable_conv::{SeparableConv, SeparableConv1D, SeparableConv2D};
+pub use spatial_dropout::{SpatialDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
+pub use up_sampling::{Interpolation, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
 pub use zero_padding::{ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D};
 
 pub(crate) use input::shape_from_json;
 
 use crate::registry::Constructor;
-use striate_tensor::Padding;
+use striate_tensor::{Padding, Shape};
 
 /// Every class a saved model may name, with what makes a layer from its options.
 pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
@@ -46,13 +79,25 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("AveragePooling1D", AveragePooling1D::from_config),
     ("AveragePooling2D", AveragePooling2D::from_config),
     ("AveragePooling3D", AveragePooling3D::from_config),
+    ("BatchNormalization", BatchNormalization::from_config),
     ("Concatenate", Concatenate::from_config),
     ("Conv1D", Conv1D::from_config),
+    ("Conv1DTranspose", Conv1DTranspose::from_config),
     ("Conv2D", Conv2D::from_config),
+    ("Conv2DTranspose", Conv2DTranspose::from_config),
     ("Conv3D", Conv3D::from_config),
+    ("Conv3DTranspose", Conv3DTranspose::from_config),
+    ("Cropping1D", Cropping1D::from_config),
+    ("Cropping2D", Cropping2D::from_config),
+    ("Cropping3D", Cropping3D::from_config),
     ("Dense", Dense::from_config),
+    ("DepthwiseConv1D", DepthwiseConv1D::from_config),
+    ("DepthwiseConv2D", DepthwiseConv2D::from_config),
     ("Dropout", Dropout::from_config),
+    ("ELU", ELU::from_config),
     ("Flatten", Flatten::from_config),
+    ("GaussianDropout", GaussianDropout::from_config),
+    ("GaussianNoise", GaussianNoise::from_config),
     ("GlobalAveragePooling1D", GlobalAveragePooling1D::from_config),
     ("GlobalAveragePooling2D", GlobalAveragePooling2D::from_config),
     ("GlobalAveragePooling3D", GlobalAveragePooling3D::from_config),
@@ -60,16 +105,30 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("GlobalMaxPooling2D", GlobalMaxPooling2D::from_config),
     ("GlobalMaxPooling3D", GlobalMaxPooling3D::from_config),
     ("InputLayer", InputLayer::from_config),
+    ("LayerNormalization", LayerNormalization::from_config),
+    ("LeakyReLU", LeakyReLU::from_config),
     ("MaxPooling1D", MaxPooling1D::from_config),
     ("MaxPooling2D", MaxPooling2D::from_config),
     ("MaxPooling3D", MaxPooling3D::from_config),
     ("Maximum", Maximum::from_config),
     ("Minimum", Minimum::from_config),
     ("Multiply", Multiply::from_config),
+    ("PReLU", PReLU::from_config),
+    ("Permute", Permute::from_config),
+    ("ReLU", ReLU::from_config),
+    ("RepeatVector", RepeatVector::from_config),
     ("Rescaling", Rescaling::from_config),
     ("Reshape", Reshape::from_config),
+    ("SeparableConv1D", SeparableConv1D::from_config),
+    ("SeparableConv2D", SeparableConv2D::from_config),
     ("Softmax", Softmax::from_config),
+    ("SpatialDropout1D", SpatialDropout1D::from_config),
+    ("SpatialDropout2D", SpatialDropout2D::from_config),
+    ("SpatialDropout3D", SpatialDropout3D::from_config),
     ("Subtract", Subtract::from_config),
+    ("UpSampling1D", UpSampling1D::from_config),
+    ("UpSampling2D", UpSampling2D::from_config),
+    ("UpSampling3D", UpSampling3D::from_config),
     ("ZeroPadding1D", ZeroPadding1D::from_config),
     ("ZeroPadding2D", ZeroPadding2D::from_config),
     ("ZeroPadding3D", ZeroPadding3D::from_config),
@@ -122,6 +181,19 @@ pub(crate) fn padding_from_name(class: &str, name: &str) -> striate_tensor::Resu
             "",
         )),
     }
+}
+
+/// Refuses an input that is not (n, `axes` spatial axes, channels).
+pub(crate) fn require_axes(class: &str, axes: usize, input: &Shape) -> striate_tensor::Result<()> {
+    if input.rank() == axes + 1 {
+        return Ok(());
+    }
+    Err(striate_tensor::Error::shape(
+        class,
+        format!("the input must be (n, {axes} spatial axes, channels)"),
+        crate::graph::batch_shape(input),
+        "images are channels-last: (n, height, width, channels)",
+    ))
 }
 
 /// Refuses channels-first layers: this workspace is channels-last throughout.

@@ -1,12 +1,12 @@
 //! Maximum and average pooling in 1, 2 or 3 spatial axes.
 
-use super::{Sizes, padding_from_name, padding_name, require_channels_last, spread};
+use super::{Sizes, padding_from_name, padding_name, require_axes, require_channels_last, spread};
 use crate::config::Config;
 use crate::layer::{Builder, Context, Layer};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use striate_autograd::Var;
-use striate_tensor::{Error, Padding, PoolKind, PoolSpec, Result, Shape};
+use striate_tensor::{Padding, PoolKind, PoolSpec, Result, Shape};
 
 /// Maximum pooling of time series: see [`Pooling`].
 pub type MaxPooling1D = Pooling<1, true>;
@@ -104,14 +104,7 @@ impl<const AXES: usize, const MAX: bool> Layer for Pooling<AXES, MAX> {
     }
 
     fn build(&self, input: &Shape, _builder: &mut Builder) -> Result<Shape> {
-        if input.rank() != AXES + 1 {
-            return Err(Error::shape(
-                Self::class(),
-                format!("the input must be (n, {AXES} spatial axes, channels)"),
-                crate::graph::batch_shape(input),
-                "images are channels-last: (n, height, width, channels)",
-            ));
-        }
+        require_axes(Self::class(), AXES, input)?;
         Ok(self.spec().output_shape(&input.with_batch(1)?)?.without_batch())
     }
 

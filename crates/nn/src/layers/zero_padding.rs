@@ -56,23 +56,7 @@ impl<const AXES: usize> ZeroPadding<AXES> {
 
     pub(crate) fn from_config(config: &Config<'_>) -> Result<Arc<dyn Layer>> {
         super::require_channels_last(config)?;
-        let value = config.get("padding").cloned().unwrap_or(json!(1));
-        let size = |v: &Value| v.as_u64().filter(|&n| n < 1 << 31).map(|n| n as usize);
-        let side = |v: &Value| match v.as_array() {
-            Some(pair) if pair.len() == 2 => Some((size(&pair[0])?, size(&pair[1])?)),
-            Some(_) => None,
-            None => size(v).map(|n| (n, n)),
-        };
-        // One number, one pair (one axis), or for each axis a number or a pair.
-        let padding: Option<[(usize, usize); AXES]> = match value.as_array() {
-            Some(list) if list.len() == AXES => {
-                list.iter().map(side).collect::<Option<Vec<_>>>().and_then(|list| list.try_into().ok())
-            }
-            _ => side(&value).map(|pair| [pair; AXES]),
-        };
-        let padding = padding.ok_or_else(|| {
-            Error::model(config.class(), "`padding` must be a number, or a pair for each axis", value.to_string(), "")
-        })?;
+        let padding = sides_from_json(config, "padding", 1)?;
         let mode = match config.get("mode") {
             None => PadMode::Constant(0.0),
             Some(Value::String(name)) if name == "replicate" => PadMode::Replicate,
@@ -83,15 +67,47 @@ impl<const AXES: usize> ZeroPadding<AXES> {
     }
 }
 
+/// (before, after) for each axis from a key: one number, one pair (one axis), or for each axis a number or a pair.
+pub(super) fn sides_from_json<const AXES: usize>(
+    config: &Config<'_>,
+    key: &str,
+    default: usize,
+) -> Result<[(usize, usize); AXES]> {
+    let value = config.get(key).cloned().unwrap_or(json!(default));
+    let size = |v: &Value| v.as_u64().filter(|&n| n < 1 << 31).map(|n| n as usize);
+    let side = |v: &Value| match v.as_array() {
+        Some(pair) if pair.len() == 2 => Some((size(&pair[0])?, size(&pair[1])?)),
+        Some(_) => None,
+        None => size(v).map(|n| (n, n)),
+    };
+    let sides: Option<[(usize, usize); AXES]> = match value.as_array() {
+        Some(list) if list.len() == AXES => {
+            list.iter().map(side).collect::<Option<Vec<_>>>().and_then(|list| list.try_into().ok())
+        }
+        _ => side(&value).map(|pair| [pair; AXES]),
+    };
+    sides.ok_or_else(|| {
+        let rule = format!("`{key}` must be a number, or a pair for each axis");
+        Error::model(config.class(), rule, value.to_string(), "")
+    })
+}
+
+/// As [`sides_from_json`] reads it.
+pub(super) fn sides_to_json<const AXES: usize>(sides: &[(usize, usize); AXES]) -> Value {
+    let pairs: Vec<Value> = sides.iter().map(|&(before, after)| json!([before, after])).collect();
+    if let [pair] = &pairs[..] { pair.clone() } else { Value::Array(pairs) }
+}
+
 impl<const AXES: usize> Layer for ZeroPadding<AXES> {
     fn class_name(&self) -> &'static str {
         Self::class()
     }
 
     fn config(&self) -> Map<String, Value> {
-        let sides: Vec<Value> = self.padding.iter().map(|&(before, after)| json!([before, after])).collect();
-        let sides = if AXES == 1 { sides[0].clone() } else { Value::Array(sides) };
-        let mut map = Map::from_iter([("padding".into(), sides), ("data_format".into(), json!("channels_last"))]);
+        let mut map = Map::from_iter([
+            ("padding".into(), sides_to_json(&self.padding)),
+            ("data_format".into(), json!("channels_last")),
+        ]);
         match self.mode {
             PadMode::Constant(0.0) => None,
             PadMode::Constant(value) => map.insert("mode".into(), number(value)),
@@ -102,14 +118,7 @@ impl<const AXES: usize> Layer for ZeroPadding<AXES> {
     }
 
     fn build(&self, input: &Shape, _builder: &mut Builder) -> Result<Shape> {
-        if input.rank() != AXES + 1 {
-            return Err(Error::shape(
-                Self::class(),
-                format!("the input must be (n, {AXES} spatial axes, channels)"),
-                crate::graph::batch_shape(input),
-                "",
-            ));
-        }
+        super::require_axes(Self::class(), AXES, input)?;
         let mut sizes = input.to_vec();
         for (size, &(before, after)) in sizes.iter_mut().zip(&self.padding) {
             if self.mode == PadMode::Reflect && (before >= *size || after >= *size) {

@@ -155,7 +155,12 @@ fn data_that_does_not_fit_is_refused_and_changes_nothing() {
         vec![labels(4, 5)],
         &["epoch 1, step 1", "categorical_crossentropy", "prediction (4, 3), target (4, 5)"],
     );
-    refuse(&mut training, vec![images(4, SIDE + 1)], vec![labels(4, CLASSES)], &["epoch 1, step 1", "(9, 9, 1)"]);
+    refuse(
+        &mut training,
+        vec![images(4, SIDE + 1)],
+        vec![labels(4, CLASSES)],
+        &["epoch 1, step 1", "received (4, 9, 9, 1)"],
+    );
     refuse(&mut training, vec![images(4, SIDE)], vec![], &["epoch 1, step 1", "one target for each output"]);
     assert_eq!(weights_sha256(&model).unwrap(), before);
     // Labels outside the classes are refused when the data is made.
@@ -202,22 +207,24 @@ fn a_loss_that_is_no_number_is_told_with_its_step_and_leaves_files_alone() {
         let stack = Sequential::new([SIDE, SIDE, 1]).add(Flatten).add(Dense::new(CLASSES));
         stack.build_on(&BuildOptions::on(&cpu())).unwrap()
     };
-    let run = |rate: f32, steps: Option<usize>| {
+    let run = |rate: f32, data: &ArrayDataset| {
         let mut model = network();
         let mut training = model.compile(Sgd::new(rate), MeanSquaredError, ()).unwrap();
-        let options = Fit { checkpoint: Some(checkpoint.clone()), steps_per_epoch: steps, ..quiet(2) };
-        training.fit(&data, options)
+        let options = Fit { checkpoint: Some(checkpoint.clone()), ..quiet(2) };
+        training.fit(data, options)
     };
-    run(0.001, None).unwrap();
+    run(0.001, &data).unwrap();
     let before = fs::read(&checkpoint).unwrap();
     // The second step's loss is beyond float32.
-    let error = run(1e30, None).unwrap_err();
+    let error = run(1e30, &data).unwrap_err();
     assert!(matches!(error.root(), Error::NonFinite(_)), "{error}");
     let text = error.to_string();
     assert!(text.starts_with("epoch 1, step 2: loss: the loss must be a finite number"), "{text}");
     assert!(text.contains("learning rate"), "{text}");
     // The only step's loss is finite, but the weights it leads to are not.
-    let error = run(f32::MAX, Some(1)).unwrap_err();
+    let pixels = Array::floats(vec![100.0; 8 * SIDE * SIDE], [8, SIDE, SIDE, 1]).unwrap();
+    let bright = ArrayDataset::new(vec![pixels], vec![Array::one_hot(&[0u8; 8], CLASSES).unwrap()]).unwrap();
+    let error = run(f32::MAX, &bright).unwrap_err();
     assert!(matches!(error.root(), Error::NonFinite(_)), "{error}");
     assert!(error.to_string().starts_with("epoch 1/dense/"), "{error}");
     assert_eq!(fs::read(&checkpoint).unwrap(), before);

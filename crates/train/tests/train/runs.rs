@@ -12,9 +12,10 @@ use striate_train::{Fit, Progress};
 pub const SIDE: usize = 8;
 pub const CLASSES: usize = 3;
 
-/// The reference device.
+/// One reference device for all tests.
 pub fn reference() -> Device {
-    striate_testkit::reference::device()
+    static REFERENCE: LazyLock<Device> = LazyLock::new(striate_testkit::reference::device);
+    REFERENCE.clone()
 }
 
 /// The CPU with a number of threads.

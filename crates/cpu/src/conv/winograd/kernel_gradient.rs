@@ -3,6 +3,7 @@
 use super::transforms::{GradientTransform, InputTransform, KernelGradientTransform, LastPanel, Pixels};
 use super::{POINTS, Tiles, plane};
 use crate::backend::Context;
+use crate::conv::kernel_gradient::add_columns;
 use crate::kernels::{RowTable, Segment, Shared, Sweep, Write};
 use striate_tensor::Result;
 
@@ -13,8 +14,18 @@ const BLOCK: [usize; 2] = [3 << 20, 16 << 20];
 /// Elements between tiles beyond the channels: neighbours in a column of channels must not fight for cache lines.
 const GAP: usize = 16;
 
-/// Computes the gradient of the kernel (3, 3, in, out) from the input and the output's gradient.
-pub(crate) fn run(cx: &Context, tiles: &Tiles, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
+/// The point of a transformed gradient that is the sum of the tile's gradients: row and column 1.
+const SUM: usize = 7;
+
+/// Computes the gradients of the kernel (3, 3, in, out) and of the bias from the input and the output's gradient.
+pub(crate) fn run(
+    cx: &Context,
+    tiles: &Tiles,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    mut db: Option<&mut [f32]>,
+) -> Result<()> {
     let (c_in, c_out) = (tiles.in_channels, tiles.out_channels);
     let (lanes, wide) = (cx.level.lanes(), cx.level.tile_columns());
     let padded = c_out / wide * wide + (c_out % wide).div_ceil(lanes) * lanes;
@@ -64,20 +75,28 @@ pub(crate) fn run(cx: &Context, tiles: &Tiles, x: &[f32], dy: &[f32], dw: &mut [
             });
         }
         let shared = Shared::new(&mut sums);
+        let bias = db.as_deref_mut().map(Shared::new);
         let work = (count * POINTS) as u64 * (c_in * c_out) as u64;
         cx.threads.run(POINTS, work, |point| {
             for panel in 0..panels {
                 let column = panel * wide;
                 let from = point * dy_plane + column * block;
+                let gradient = &gradients[from..from + count * width(panel)];
+                let real = wide.min(c_out - column);
+                if let (SUM, Some(bias)) = (point, &bias) {
+                    // SAFETY: one task alone has this point.
+                    let bias = unsafe { bias.slice(column, real) };
+                    add_columns(cx, gradient, width(panel), first > 0, bias);
+                }
                 cx.level.run(&Sweep {
                     a: &inputs[point * x_plane..(point + 1) * x_plane],
                     step,
                     rows: &rows,
                     segments: &[Segment { a: 0, b: 0 }],
                     run: count,
-                    panel: &gradients[from..from + count * width(panel)],
+                    panel: gradient,
                     width: width(panel),
-                    columns: wide.min(c_out - column),
+                    columns: real,
                     c: &shared,
                     c_offset: point * sum_plane + column,
                     write: Write { accumulate: first > 0, bias: None, relu: false },

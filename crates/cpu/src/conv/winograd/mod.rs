@@ -41,9 +41,10 @@ pub(crate) fn is_chosen(g: &ConvGeometry, pass: Pass) -> bool {
     }
     let tiles = Tiles::new(g, pass);
     // The transforms must be paid for by enough channels, the matrix products have enough rows, and the tiles must not
-    // reach too far beyond the image.
+    // reach too far beyond the image. The direct algorithm multiplies each tap with each output of the convolution, in
+    // every pass.
     let channels = g.in_channels.min(g.out_channels);
-    let direct = 9 * tiles.output[0] * tiles.output[1];
+    let direct = 9 * g.positions();
     channels >= 16 && tiles.count() >= 24 && 3 * POINTS * tiles.rows * tiles.columns <= 2 * direct
 }
 
