@@ -8,172 +8,316 @@ use striate_tensor::{PadMode, Padding};
 use striate_testkit::layer_contract::LayerContract;
 
 const CONV: &[&str] = &["filters", "kernel_size"];
+const CONV_WEIGHTS: &[(&str, &[usize])] = &[("kernel", &[3, 2, 4]), ("bias", &[4])];
+const DENSE_WEIGHTS: &[(&str, &[usize])] = &[("kernel", &[3, 4]), ("bias", &[4])];
 
-#[test]
-fn activation() {
-    LayerContract::of(ActivationLayer::new(Relu)).input([3, 2]).output([3, 2]).check();
-    LayerContract::of(ActivationLayer::new(LeakyRelu(0.35))).input([5]).output([5]).check();
-    LayerContract::of(ActivationLayer::new(Softmax)).input([2, 3]).output([2, 3]).check();
+fn filled_convolution(fill: PadMode) -> LayerContract {
+    LayerContract::of(Conv2D::new(2, 3).padding(Padding::Same).fill(fill).activation(Softmax))
+        .input([4, 3, 1])
+        .output([4, 3, 2])
+        .weights(&[("kernel", &[3, 3, 1, 2]), ("bias", &[2])])
+        .required(CONV)
+        .refuses([12])
 }
 
-#[test]
-fn softmax() {
-    LayerContract::of(Softmax).input([5]).output([5]).check();
-    LayerContract::of(Softmax).input([2, 2, 3]).output([2, 2, 3]).check();
+fn border(mode: PadMode) -> LayerContract {
+    LayerContract::of(ZeroPadding2D::new(1).mode(mode)).input([2, 3, 1]).output([4, 5, 1]).refuses([2, 3])
 }
 
-#[test]
-fn merges() {
-    LayerContract::of(Add).input([2, 3]).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]).check();
-    LayerContract::of(Average).input([2, 3]).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]).check();
-    LayerContract::of(Maximum).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]).check();
-    LayerContract::of(Minimum).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]).check();
-    LayerContract::of(Multiply).input([2, 3]).input([1, 3]).output([2, 3]).refuses([2, 2]).check();
-    LayerContract::of(Subtract).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]).check();
+/// One test for each family of layers, and one that knows them all.
+macro_rules! contracts {
+    ($($family:ident: [$($contract:expr,)*];)*) => {
+        $(
+            #[test]
+            fn $family() {
+                $($contract.check();)*
+            }
+        )*
+
+        #[test]
+        fn no_class_is_forgotten() {
+            // Every contract has inputs, of the one class without a line of its own.
+            let mut tried = BTreeSet::from(["InputLayer".to_string()]);
+            tried.extend([$($($contract.class().unwrap(),)*)*]);
+            let registry = Registry::default();
+            let known: BTreeSet<String> = registry.classes().map(str::to_string).collect();
+            assert_eq!(tried, known);
+        }
+    };
 }
 
-#[test]
-fn concatenate() {
-    LayerContract::of(Concatenate::default()).input([2, 3]).input([2, 1]).output([2, 4]).refuses([3]).check();
-    LayerContract::of(Concatenate::new(1)).input([2, 3]).input([4, 3]).output([6, 3]).refuses([2]).check();
-}
-
-#[test]
-fn convolutions() {
-    let weights: &[(&str, &[usize])] = &[("kernel", &[3, 2, 4]), ("bias", &[4])];
-    LayerContract::of(Conv1D::new(4, 3).strides(2).padding(Padding::Same).activation(Tanh))
-        .input([7, 2])
-        .output([4, 4])
-        .weights(weights)
-        .required(CONV)
-        .refuses([7])
-        .check();
-    LayerContract::of(Conv1D::new(4, 3).padding(Padding::Causal).dilation_rate(2).drop_connect(0.4))
-        .input([6, 2])
-        .output([6, 4])
-        .weights(weights)
-        .required(CONV)
-        .refuses([6, 2, 1])
-        .random_in_training()
-        .check();
-    LayerContract::of(Conv2D::new(3, 3).activation(Relu))
-        .input([5, 4, 2])
-        .output([3, 2, 3])
-        .weights(&[("kernel", &[3, 3, 2, 3]), ("bias", &[3])])
-        .required(CONV)
-        .refuses([5, 4])
-        .check();
-    LayerContract::of(Conv2D::new(4, [2, 3]).groups(2).strides([2, 1]).use_bias(false).activation(LeakyRelu(0.3)))
-        .input([4, 5, 4])
-        .output([2, 3, 4])
-        .weights(&[("kernel", &[2, 3, 2, 4])])
-        .required(CONV)
-        .refuses([4, 5, 4, 1])
-        .check();
-    for fill in [PadMode::Constant(1.0), PadMode::Replicate, PadMode::Reflect] {
-        LayerContract::of(Conv2D::new(2, 3).padding(Padding::Same).fill(fill).activation(Softmax))
-            .input([4, 3, 1])
-            .output([4, 3, 2])
-            .weights(&[("kernel", &[3, 3, 1, 2]), ("bias", &[2])])
+contracts! {
+    activation: [
+        LayerContract::of(ActivationLayer::new(Relu)).input([3, 2]).output([3, 2]),
+        LayerContract::of(ActivationLayer::new(LeakyRelu(0.35))).input([5]).output([5]),
+        LayerContract::of(ActivationLayer::new(Softmax)).input([2, 3]).output([2, 3]),
+    ];
+    softmax: [
+        LayerContract::of(Softmax).input([5]).output([5]),
+        LayerContract::of(Softmax).input([2, 2, 3]).output([2, 2, 3]),
+    ];
+    merges: [
+        LayerContract::of(Add).input([2, 3]).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]),
+        LayerContract::of(Average).input([2, 3]).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]),
+        LayerContract::of(Maximum).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]),
+        LayerContract::of(Minimum).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]),
+        LayerContract::of(Multiply).input([2, 3]).input([1, 3]).output([2, 3]).refuses([2, 2]),
+        LayerContract::of(Subtract).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]),
+    ];
+    concatenate: [
+        LayerContract::of(Concatenate::default()).input([2, 3]).input([2, 1]).output([2, 4]).refuses([3]),
+        LayerContract::of(Concatenate::new(1)).input([2, 3]).input([4, 3]).output([6, 3]).refuses([2]),
+    ];
+    convolutions: [
+        LayerContract::of(Conv1D::new(4, 3).strides(2).padding(Padding::Same).activation(Tanh))
+            .input([7, 2])
+            .output([4, 4])
+            .weights(CONV_WEIGHTS)
             .required(CONV)
+            .refuses([7]),
+        LayerContract::of(Conv1D::new(4, 3).padding(Padding::Causal).dilation_rate(2).drop_connect(0.4))
+            .input([6, 2])
+            .output([6, 4])
+            .weights(CONV_WEIGHTS)
+            .required(CONV)
+            .refuses([6, 2, 1])
+            .random_in_training(),
+        LayerContract::of(Conv2D::new(3, 3).activation(Relu))
+            .input([5, 4, 2])
+            .output([3, 2, 3])
+            .weights(&[("kernel", &[3, 3, 2, 3]), ("bias", &[3])])
+            .required(CONV)
+            .refuses([5, 4]),
+        LayerContract::of(Conv2D::new(4, [2, 3]).groups(2).strides([2, 1]).use_bias(false).activation(LeakyRelu(0.3)))
+            .input([4, 5, 4])
+            .output([2, 3, 4])
+            .weights(&[("kernel", &[2, 3, 2, 4])])
+            .required(CONV)
+            .refuses([4, 5, 4, 1]),
+        filled_convolution(PadMode::Constant(1.0)),
+        filled_convolution(PadMode::Replicate),
+        filled_convolution(PadMode::Reflect),
+        LayerContract::of(Conv3D::new(2, 2).strides([1, 2, 1]))
+            .input([3, 4, 3, 1])
+            .output([2, 2, 2, 2])
+            .weights(&[("kernel", &[2, 2, 2, 1, 2]), ("bias", &[2])])
+            .required(CONV)
+            .refuses([3, 4, 3]),
+    ];
+    dense: [
+        LayerContract::of(Dense::new(4).activation(Sigmoid))
+            .input([3])
+            .output([4])
+            .weights(DENSE_WEIGHTS)
+            .required(&["units"])
+            .refuses([0]),
+        LayerContract::of(Dense::new(4).activation(Softmax).drop_connect(0.5))
+            .input([2, 3])
+            .output([2, 4])
+            .weights(DENSE_WEIGHTS)
+            .required(&["units"])
+            .refuses([2, 0])
+            .random_in_training(),
+        LayerContract::of(Dense::new(4).use_bias(false))
+            .input([3])
+            .output([4])
+            .weights(&DENSE_WEIGHTS[..1])
+            .required(&["units"]),
+    ];
+    dropout: [
+        LayerContract::of(Dropout::new(0.4)).input([4, 3]).output([4, 3]).required(&["rate"]).random_in_training(),
+    ];
+    changes_of_layout: [
+        LayerContract::of(Flatten).input([2, 3, 2]).output([12]),
+        LayerContract::of(Reshape::new([4, -1]))
+            .input([2, 3, 2])
+            .output([4, 3])
+            .required(&["target_shape"])
+            .refuses([3]),
+    ];
+    poolings: [
+        LayerContract::of(MaxPooling1D::new(2)).input([5, 2]).output([2, 2]).refuses([5]),
+        LayerContract::of(MaxPooling2D::new(2)).input([4, 5, 2]).output([2, 2, 2]).refuses([4, 5]),
+        LayerContract::of(MaxPooling2D::new(3).strides(2).padding(Padding::Same))
+            .input([4, 5, 2])
+            .output([2, 3, 2])
+            .refuses([20]),
+        LayerContract::of(MaxPooling3D::new([1, 2, 2])).input([2, 4, 3, 1]).output([2, 2, 1, 1]).refuses([2, 4, 3]),
+        LayerContract::of(AveragePooling1D::new(3).strides(1)).input([5, 2]).output([3, 2]).refuses([5, 2, 1]),
+        LayerContract::of(AveragePooling2D::new(2).strides([1, 2]).padding(Padding::Same))
+            .input([3, 3, 2])
+            .output([3, 2, 2])
+            .refuses([3, 3]),
+        LayerContract::of(AveragePooling3D::new(2)).input([2, 4, 3, 1]).output([1, 2, 1, 1]).refuses([2, 4, 3]),
+    ];
+    global_poolings: [
+        LayerContract::of(GlobalMaxPooling1D::new()).input([4, 3]).output([3]).refuses([4]),
+        LayerContract::of(GlobalMaxPooling2D::new().keepdims(true)).input([2, 3, 3]).output([1, 1, 3]).refuses([9]),
+        LayerContract::of(GlobalMaxPooling3D::new()).input([2, 2, 2, 3]).output([3]).refuses([2, 2, 2]),
+        LayerContract::of(GlobalAveragePooling1D::new()).input([4, 3]).output([3]).refuses([4, 3, 1]),
+        LayerContract::of(GlobalAveragePooling2D::new()).input([2, 3, 3]).output([3]).refuses([2, 3]),
+        LayerContract::of(GlobalAveragePooling3D::new().keepdims(true))
+            .input([2, 2, 2, 3])
+            .output([1, 1, 1, 3])
+            .refuses([2, 2, 3]),
+    ];
+    rescaling: [
+        LayerContract::of(Rescaling::new(0.25).offset(-1.0)).input([2, 3]).output([2, 3]).required(&["scale"]),
+    ];
+    paddings: [
+        LayerContract::of(ZeroPadding1D::sides([(1, 2)])).input([3, 2]).output([6, 2]).refuses([3]),
+        LayerContract::of(ZeroPadding2D::sides([(0, 1), (2, 0)])).input([2, 3, 2]).output([3, 5, 2]).refuses([6]),
+        border(PadMode::Constant(0.75)),
+        border(PadMode::Replicate),
+        border(PadMode::Reflect),
+        LayerContract::of(ZeroPadding3D::new(1)).input([1, 2, 1, 2]).output([3, 4, 3, 2]).refuses([1, 2, 2]),
+    ];
+    transposed_convolutions: [
+        LayerContract::of(Conv1DTranspose::new(3, 4).strides(2).padding(Padding::Same).activation(Tanh))
+            .input([4, 2])
+            .output([8, 3])
+            .weights(&[("kernel", &[4, 3, 2]), ("bias", &[3])])
+            .required(CONV)
+            .refuses([4]),
+        LayerContract::of(Conv1DTranspose::new(2, 2).strides(3))
+            .input([3, 2])
+            .output([9, 2])
+            .weights(&[("kernel", &[2, 2, 2]), ("bias", &[2])])
+            .required(CONV)
+            .refuses([6]),
+        LayerContract::of(Conv2DTranspose::new(2, 3).strides([2, 1]).dilation_rate([1, 2]).use_bias(false))
+            .input([2, 3, 2])
+            .output([5, 7, 2])
+            .weights(&[("kernel", &[3, 3, 2, 2])])
+            .required(CONV)
+            .refuses([2, 3]),
+        LayerContract::of(Conv2DTranspose::new(2, 3).strides(3).padding(Padding::Same).output_padding([1, 0]))
+            .input([2, 3, 1])
+            .output([5, 7, 2])
+            .weights(&[("kernel", &[3, 3, 2, 1]), ("bias", &[2])])
+            .required(CONV)
+            .refuses([6]),
+        LayerContract::of(Conv3DTranspose::new(1, 2).strides([1, 2, 2]).output_padding([0, 1, 1]).activation(Sigmoid))
+            .input([2, 1, 2, 2])
+            .output([3, 3, 5, 1])
+            .weights(&[("kernel", &[2, 2, 2, 1, 2]), ("bias", &[1])])
+            .required(CONV)
+            .refuses([2, 1, 2]),
+    ];
+    depthwise_convolutions: [
+        LayerContract::of(DepthwiseConv1D::new(3).strides(2).padding(Padding::Same).activation(Tanh))
+            .input([5, 3])
+            .output([3, 3])
+            .weights(&[("kernel", &[3, 3, 1]), ("bias", &[3])])
+            .required(&["kernel_size"])
+            .refuses([5]),
+        LayerContract::of(DepthwiseConv2D::new([3, 2]).depth_multiplier(2).activation(LeakyRelu(0.1)))
+            .input([4, 3, 2])
+            .output([2, 2, 4])
+            .weights(&[("kernel", &[3, 2, 2, 2]), ("bias", &[4])])
+            .required(&["kernel_size"])
+            .refuses([4, 3]),
+        LayerContract::of(DepthwiseConv2D::new(2).dilation_rate(2).use_bias(false))
+            .input([3, 4, 2])
+            .output([1, 2, 2])
+            .weights(&[("kernel", &[2, 2, 2, 1])])
+            .required(&["kernel_size"])
+            .refuses([3, 4]),
+    ];
+    separable_convolutions: [
+        LayerContract::of(SeparableConv1D::new(3, 3).strides(2).activation(Tanh))
+            .input([7, 2])
+            .output([3, 3])
+            .weights(&[("depthwise_kernel", &[3, 2, 1]), ("pointwise_kernel", &[1, 2, 3]), ("bias", &[3])])
+            .required(CONV)
+            .refuses([7]),
+        LayerContract::of(SeparableConv2D::new(3, 2).depth_multiplier(2).padding(Padding::Same).activation(Softmax))
+            .input([3, 3, 2])
+            .output([3, 3, 3])
+            .weights(&[("depthwise_kernel", &[2, 2, 2, 2]), ("pointwise_kernel", &[1, 1, 4, 3]), ("bias", &[3])])
+            .required(CONV)
+            .refuses([9]),
+    ];
+    up_samplings: [
+        LayerContract::of(UpSampling1D::new(3)).input([2, 2]).output([6, 2]).refuses([2]),
+        LayerContract::of(UpSampling2D::new([2, 3])).input([2, 3, 2]).output([4, 9, 2]).refuses([2, 3]),
+        LayerContract::of(UpSampling2D::new([3, 2]).interpolation(Interpolation::Bilinear))
+            .input([2, 3, 2])
+            .output([6, 6, 2])
+            .refuses([6]),
+        LayerContract::of(UpSampling3D::new([2, 1, 2])).input([1, 2, 2, 2]).output([2, 2, 4, 2]).refuses([2, 2, 2]),
+    ];
+    croppings: [
+        LayerContract::of(Cropping1D::sides([(1, 2)])).input([5, 2]).output([2, 2]).refuses([3, 2]),
+        LayerContract::of(Cropping2D::sides([(0, 1), (2, 1)])).input([3, 4, 2]).output([2, 1, 2]).refuses([3, 4]),
+        LayerContract::of(Cropping3D::new(1)).input([3, 4, 3, 2]).output([1, 2, 1, 2]).refuses([3, 4, 2, 2]),
+    ];
+    orders: [
+        LayerContract::of(Permute::new([2, 1])).input([3, 2]).output([2, 3]).required(&["dims"]).refuses([3, 2, 1]),
+        LayerContract::of(Permute::new([3, 1, 2])).input([2, 3, 4]).output([4, 2, 3]).required(&["dims"]).refuses([24]),
+        LayerContract::of(RepeatVector::new(3)).input([4]).output([3, 4]).required(&["n"]).refuses([4, 1]),
+    ];
+    rectifiers: [
+        LayerContract::of(ReLU::new()).input([3, 4]).output([3, 4]),
+        LayerContract::of(ReLU::new().max_value(6.0)).input([3, 4]).output([3, 4]),
+        LayerContract::of(ReLU::new().negative_slope(0.2)).input([3, 4]).output([3, 4]),
+        LayerContract::of(ReLU::new().max_value(1.5).negative_slope(0.1).threshold(0.5)).input([3, 4]).output([3, 4]),
+        LayerContract::of(LeakyReLU::default()).input([3, 4]).output([3, 4]),
+        LayerContract::of(LeakyReLU::new(0.05)).input([7]).output([7]),
+        LayerContract::of(ELU::default()).input([3, 4]).output([3, 4]),
+        LayerContract::of(ELU::new(0.5)).input([7]).output([7]),
+        LayerContract::of(PReLU::new()).input([3, 4]).output([3, 4]).weights(&[("alpha", &[3, 4])]),
+        LayerContract::of(PReLU::new().shared_axes([1, 2]))
+            .input([2, 3, 4])
+            .output([2, 3, 4])
+            .weights(&[("alpha", &[1, 1, 4])])
+            .refuses([4]),
+    ];
+    normalisations: [
+        LayerContract::of(BatchNormalization::new())
+            .input([2, 2, 3])
+            .output([2, 2, 3])
+            .weights(&[("gamma", &[3]), ("beta", &[3])])
+            .states(&[("moving_mean", &[3]), ("moving_variance", &[3])])
+            .refuses([2, 0, 3])
+            .differs_in_training(),
+        LayerContract::of(BatchNormalization::new().center(false).scale(false).momentum(0.9).epsilon(0.01))
+            .input([4])
+            .output([4])
+            .states(&[("moving_mean", &[4]), ("moving_variance", &[4])])
+            .refuses([0])
+            .differs_in_training(),
+        LayerContract::of(LayerNormalization::new())
+            .input([2, 4])
+            .output([2, 4])
+            .weights(&[("gamma", &[4]), ("beta", &[4])])
+            .refuses([2, 0]),
+        LayerContract::of(LayerNormalization::new().axis([1, 3]).scale(false))
+            .input([2, 3, 2])
+            .output([2, 3, 2])
+            .weights(&[("beta", &[2, 2])])
+            .refuses([12]),
+    ];
+    noises: [
+        LayerContract::of(SpatialDropout1D::new(0.5))
+            .input([2, 6])
+            .output([2, 6])
+            .required(&["rate"])
             .refuses([12])
-            .check();
-    }
-    LayerContract::of(Conv3D::new(2, 2).strides([1, 2, 1]))
-        .input([3, 4, 3, 1])
-        .output([2, 2, 2, 2])
-        .weights(&[("kernel", &[2, 2, 2, 1, 2]), ("bias", &[2])])
-        .required(CONV)
-        .refuses([3, 4, 3])
-        .check();
-}
-
-#[test]
-fn dense() {
-    let weights: &[(&str, &[usize])] = &[("kernel", &[3, 4]), ("bias", &[4])];
-    LayerContract::of(Dense::new(4).activation(Sigmoid))
-        .input([3])
-        .output([4])
-        .weights(weights)
-        .required(&["units"])
-        .refuses([0])
-        .check();
-    LayerContract::of(Dense::new(4).activation(Softmax).drop_connect(0.5))
-        .input([2, 3])
-        .output([2, 4])
-        .weights(weights)
-        .required(&["units"])
-        .refuses([2, 0])
-        .random_in_training()
-        .check();
-    LayerContract::of(Dense::new(4).use_bias(false))
-        .input([3])
-        .output([4])
-        .weights(&weights[..1])
-        .required(&["units"])
-        .check();
-}
-
-#[test]
-fn dropout() {
-    LayerContract::of(Dropout::new(0.4)).input([4, 3]).output([4, 3]).required(&["rate"]).random_in_training().check();
-}
-
-#[test]
-fn changes_of_layout() {
-    LayerContract::of(Flatten).input([2, 3, 2]).output([12]).check();
-    LayerContract::of(Reshape::new([4, -1]))
-        .input([2, 3, 2])
-        .output([4, 3])
-        .required(&["target_shape"])
-        .refuses([3])
-        .check();
-}
-
-#[test]
-fn poolings() {
-    LayerContract::of(MaxPooling1D::new(2)).input([5, 2]).output([2, 2]).refuses([5]).check();
-    LayerContract::of(MaxPooling2D::new(2)).input([4, 5, 2]).output([2, 2, 2]).refuses([4, 5]).check();
-    LayerContract::of(MaxPooling2D::new(3).strides(2).padding(Padding::Same))
-        .input([4, 5, 2])
-        .output([2, 3, 2])
-        .refuses([20])
-        .check();
-    LayerContract::of(MaxPooling3D::new([1, 2, 2])).input([2, 4, 3, 1]).output([2, 2, 1, 1]).refuses([2, 4, 3]).check();
-    LayerContract::of(AveragePooling1D::new(3).strides(1)).input([5, 2]).output([3, 2]).refuses([5, 2, 1]).check();
-    LayerContract::of(AveragePooling2D::new(2).strides([1, 2]).padding(Padding::Same))
-        .input([3, 3, 2])
-        .output([3, 2, 2])
-        .refuses([3, 3])
-        .check();
-    LayerContract::of(AveragePooling3D::new(2)).input([2, 4, 3, 1]).output([1, 2, 1, 1]).refuses([2, 4, 3]).check();
-}
-
-#[test]
-fn global_poolings() {
-    LayerContract::of(GlobalMaxPooling1D::new()).input([4, 3]).output([3]).refuses([4]).check();
-    LayerContract::of(GlobalMaxPooling2D::new().keepdims(true)).input([2, 3, 3]).output([1, 1, 3]).refuses([9]).check();
-    LayerContract::of(GlobalMaxPooling3D::new()).input([2, 2, 2, 3]).output([3]).refuses([2, 2, 2]).check();
-    LayerContract::of(GlobalAveragePooling1D::new()).input([4, 3]).output([3]).refuses([4, 3, 1]).check();
-    LayerContract::of(GlobalAveragePooling2D::new()).input([2, 3, 3]).output([3]).refuses([2, 3]).check();
-    LayerContract::of(GlobalAveragePooling3D::new().keepdims(true))
-        .input([2, 2, 2, 3])
-        .output([1, 1, 1, 3])
-        .refuses([2, 2, 3])
-        .check();
-}
-
-#[test]
-fn rescaling() {
-    LayerContract::of(Rescaling::new(0.25).offset(-1.0)).input([2, 3]).output([2, 3]).required(&["scale"]).check();
-}
-
-#[test]
-fn paddings() {
-    LayerContract::of(ZeroPadding1D::sides([(1, 2)])).input([3, 2]).output([6, 2]).refuses([3]).check();
-    LayerContract::of(ZeroPadding2D::sides([(0, 1), (2, 0)])).input([2, 3, 2]).output([3, 5, 2]).refuses([6]).check();
-    for mode in [PadMode::Constant(0.75), PadMode::Replicate, PadMode::Reflect] {
-        LayerContract::of(ZeroPadding2D::new(1).mode(mode)).input([2, 3, 1]).output([4, 5, 1]).refuses([2, 3]).check();
-    }
-    LayerContract::of(ZeroPadding3D::new(1)).input([1, 2, 1, 2]).output([3, 4, 3, 2]).refuses([1, 2, 2]).check();
+            .random_in_training(),
+        LayerContract::of(SpatialDropout2D::new(0.5))
+            .input([2, 2, 6])
+            .output([2, 2, 6])
+            .required(&["rate"])
+            .refuses([4, 6])
+            .random_in_training(),
+        LayerContract::of(SpatialDropout3D::new(0.5))
+            .input([1, 2, 2, 6])
+            .output([1, 2, 2, 6])
+            .required(&["rate"])
+            .refuses([4, 6])
+            .random_in_training(),
+        LayerContract::of(GaussianNoise::new(0.3)).input([2, 3]).output([2, 3]).required(&["stddev"]).random_in_training(),
+        LayerContract::of(GaussianDropout::new(0.3)).input([2, 3]).output([2, 3]).required(&["rate"]).random_in_training(),
+    ];
 }

@@ -170,6 +170,18 @@ impl LayerContract {
         checks.iter().try_for_each(|check| check(self, &model)).map_err(told)
     }
 
+    /// The layer's Keras class.
+    ///
+    /// # Errors
+    /// A text, if the layer does not take the inputs.
+    pub fn class(&self) -> Result<String, String> {
+        let graph = self.graph(&self.instance, &self.inputs).map_err(text)?;
+        let json = graph.to_json();
+        let entries = json["config"]["layers"].as_array().into_iter().flatten();
+        let class = entries.filter(|entry| entry["name"] == NAME).find_map(|entry| entry["class_name"].as_str());
+        class.map(str::to_string).ok_or_else(|| "the layer has no class name".into())
+    }
+
     /// The graph of the layer alone.
     fn graph(&self, instance: &Instance, shapes: &[Shape]) -> striate_tensor::Result<Graph> {
         let inputs = shapes
@@ -226,14 +238,6 @@ impl LayerContract {
         let entries = json["config"]["layers"].as_array().ok_or("the graph's JSON lists no layers")?;
         let entry = entries.iter().find(|entry| entry["name"] == NAME);
         entry.cloned().ok_or_else(|| "the layer is not in the graph's JSON".into())
-    }
-
-    fn class(&self) -> Result<String, String> {
-        let graph = self.graph(&self.instance, &self.inputs).map_err(text)?;
-        let json = graph.to_json();
-        let entries = json["config"]["layers"].as_array().into_iter().flatten();
-        let class = entries.filter(|entry| entry["name"] == NAME).find_map(|entry| entry["class_name"].as_str());
-        class.map(str::to_string).ok_or_else(|| "the layer has no class name".into())
     }
 
     /// The model's JSON with other options of the layer, read again, as the layer's options then are.

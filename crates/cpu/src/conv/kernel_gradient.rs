@@ -4,7 +4,7 @@
 
 use crate::backend::Context;
 use crate::conv::correlation::{Boxes, Correlation, Strip};
-use crate::kernels::{PackSource, RowTable, Segment, Shared, Sweep, TileLayout, Write, pack_panel};
+use crate::kernels::{PackSource, RowTable, Run, Segment, Shared, Sweep, Thin, TileLayout, Write, pack_panel};
 use crate::reduce::Fold;
 use std::sync::{Mutex, PoisonError};
 use striate_tensor::{ReduceOp, Result};
@@ -76,7 +76,8 @@ impl Plan<'_> {
             None => 0,
         };
         let mut scratch = cx.memory.take::<f32>(scratch_len)?;
-        let mut panel_memory = cx.memory.take::<f32>(self.boxes.size.iter().product::<usize>() * wide)?;
+        let panel_len = if self.layout.is_some() { self.boxes.size.iter().product::<usize>() * wide } else { 0 };
+        let mut panel_memory = cx.memory.take::<f32>(panel_len)?;
         let mine = chunk * self.per_chunk..((chunk + 1) * self.per_chunk).min(self.boxes.count());
         for index in mine.clone() {
             let (start, size) = self.boxes.get(index);
@@ -97,6 +98,31 @@ impl Plan<'_> {
             let starts = run_starts(size, along, steps);
             let segments: Vec<Segment> = starts.iter().enumerate().map(|(i, &a)| Segment { a, b: i * run }).collect();
             let dy_segments = run_starts(size, along, dy_steps);
+            if self.layout.is_none() {
+                let runs: Vec<Run> =
+                    starts.iter().zip(&dy_segments).map(|(&a, &b)| Run { a, b: b + group * out }).collect();
+                let column = part * self.per_part * wide;
+                let columns = (self.per_part * wide).min(out - column);
+                let column_sums = bias.map(|bias| {
+                    // SAFETY: a chunk's channels belong to one task.
+                    unsafe { bias.slice(chunk * c.out_channels + group * out + column, columns) }
+                });
+                cx.level.run(&mut Thin {
+                    a,
+                    a_step: steps[along],
+                    rows: &self.rows,
+                    b: &dy[c.out_offset(start) + column..],
+                    b_step: dy_steps[along],
+                    columns,
+                    runs: &runs,
+                    len: run,
+                    c: sums,
+                    c_offset: offset + group * out + column,
+                    accumulate: index > mine.start,
+                    column_sums,
+                });
+                continue;
+            }
             let source = PackSource {
                 data: &dy[c.out_offset(start)..],
                 groups: c.groups,

@@ -5,9 +5,11 @@ mod narrow;
 mod pack;
 mod shared;
 mod sweep;
+mod thin;
 
 pub(crate) use math::*;
 pub(crate) use narrow::{Dots, Narrow};
 pub(crate) use pack::{PackSource, Packed, TileLayout, pack_panel};
 pub(crate) use shared::Shared;
 pub(crate) use sweep::{RowTable, Segment, Sweep, Write};
+pub(crate) use thin::{Run, Thin};

@@ -35,6 +35,21 @@ impl RowTable {
         self.a.len()
     }
 
+    /// Where the rows of the left operand start.
+    pub(crate) fn operands(&self) -> &[usize] {
+        &self.a
+    }
+
+    /// The largest start of a row of the left operand.
+    pub(crate) fn furthest_operand(&self) -> usize {
+        self.a_max
+    }
+
+    /// The largest start of a row of the result.
+    pub(crate) fn furthest_result(&self) -> usize {
+        self.c_max
+    }
+
     /// Where the rows of the result start.
     pub(crate) fn results(&self) -> &[usize] {
         &self.c

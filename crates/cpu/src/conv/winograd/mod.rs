@@ -23,6 +23,9 @@ const INPUT_SIDE: usize = 6;
 /// Outputs along a side of a tile.
 const OUTPUT_SIDE: usize = 4;
 
+/// Elements of a transformed kernel that stays in the second-level cache.
+const SMALL_KERNEL: usize = 96 << 10;
+
 /// Which pass of a convolution is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pass {
@@ -45,7 +48,10 @@ pub(crate) fn is_chosen(g: &ConvGeometry, pass: Pass) -> bool {
     // every pass.
     let channels = g.in_channels.min(g.out_channels);
     let direct = 9 * g.positions();
-    channels >= 16 && tiles.count() >= 24 && 3 * POINTS * tiles.rows * tiles.columns <= 2 * direct
+    // A transformed kernel is four times as large: a few tiles pay only for one that stays in the second-level cache.
+    let small = POINTS * g.in_channels * g.out_channels <= SMALL_KERNEL;
+    let enough = if small && pass == Pass::Forward { 6 } else { 24 };
+    channels >= 16 && tiles.count() >= enough && 3 * POINTS * tiles.rows * tiles.columns <= 2 * direct
 }
 
 fn is_possible(g: &ConvGeometry) -> bool {
