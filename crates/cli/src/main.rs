@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use striate::{DeviceOptions, Result};
 
 fn main() -> ExitCode {
+    process::mark_start();
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,

@@ -1,8 +1,8 @@
 //! Single convolutions: forward, gradient of the input, gradient of the kernel.
 
-use super::{Unit, measure};
+use super::{Subject, Unit, measure};
 use crate::output::Output;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use striate::prelude::*;
 use striate::tensor::{ConvSpec, Key, Padding};
 
@@ -35,17 +35,13 @@ pub fn run(repeat: usize, output: &Output) -> Result<()> {
         let g = spec.geometry(x.shape(), kernel.shape())?;
         let dy = random([batch, g.output[1], g.output[2], filters])?;
         let gflop = 2.0 * g.multiply_adds() as f64 / 1e9;
-        let extra = |pass: &str| -> Map<String, Value> {
-            Map::from_iter([("layer".into(), json!(name)), ("pass".into(), json!(pass))])
+        let subject = |pass: &str| Subject {
+            extra: Map::from_iter([("layer".into(), json!(name)), ("pass".into(), json!(pass))]),
+            ..Subject::new("conv_micro", Unit::Rate("GFLOP/s"), gflop)
         };
-        let unit = Unit::Rate("GFLOP/s");
-        measure("conv_micro", extra("forward"), unit, gflop, repeat, output, || {
-            x.conv(&kernel, Some(&bias), &spec, Relu).map(|_| ())
-        })?;
-        measure("conv_micro", extra("input"), unit, gflop, repeat, output, || {
-            dy.conv_backward_input(&kernel, x.shape(), &spec).map(|_| ())
-        })?;
-        measure("conv_micro", extra("kernel"), unit, gflop, repeat, output, || {
+        measure(subject("forward"), repeat, output, || x.conv(&kernel, Some(&bias), &spec, Relu).map(|_| ()))?;
+        measure(subject("input"), repeat, output, || dy.conv_backward_input(&kernel, x.shape(), &spec).map(|_| ()))?;
+        measure(subject("kernel"), repeat, output, || {
             dy.conv_backward_kernel(&x, kernel.shape(), &spec, true).map(|_| ())
         })?;
     }

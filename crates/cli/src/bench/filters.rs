@@ -1,8 +1,7 @@
 //! Pictures that filters respond to: 40 steps of gradient ascent on the input.
 
-use super::{Unit, measure, networks, random};
+use super::{Subject, Unit, measure, networks, random};
 use crate::output::Output;
-use serde_json::Map;
 use striate::nn::Run;
 use striate::prelude::*;
 use striate::tensor::{ConvSpec, ReduceOp};
@@ -56,7 +55,7 @@ fn kernels(channels: usize, filters: usize, chosen: std::ops::Range<usize>) -> R
 pub fn pattern(repeat: usize, output: &Output) -> Result<()> {
     let body = networks::vgg16_base(150, "block2_conv2").add(MaxPooling2D::new(2)).build()?;
     let last = kernels(128, 256, 0..1)?;
-    measure("filter_pattern", Map::new(), Unit::Seconds, 1.0, repeat, output, || {
+    measure(Subject::new("filter_pattern", Unit::Seconds, 1.0), repeat, output, || {
         ascend(Some(&body), &last, 150).map(|_| ())
     })
 }
@@ -64,5 +63,5 @@ pub fn pattern(repeat: usize, output: &Output) -> Result<()> {
 /// All 64 filters of block1_conv1 at 64×64.
 pub fn grid(repeat: usize, output: &Output) -> Result<()> {
     let last = kernels(3, 64, 0..64)?;
-    measure("filter_grid", Map::new(), Unit::Seconds, 1.0, repeat, output, || ascend(None, &last, 64).map(|_| ()))
+    measure(Subject::new("filter_grid", Unit::Seconds, 1.0), repeat, output, || ascend(None, &last, 64).map(|_| ()))
 }

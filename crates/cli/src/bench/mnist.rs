@@ -1,9 +1,8 @@
 //! The MNIST network on made data: training, batches of 1000, single digits.
 
-use super::{Unit, measure, random};
+use super::{Subject, Unit, measure, random};
 use crate::output::Output;
 use crate::recipes;
-use serde_json::Map;
 use striate::data::{Array, BatchContext};
 use striate::prelude::*;
 use striate::tensor::Key;
@@ -25,7 +24,10 @@ pub fn train(repeat: usize, output: &Output) -> Result<()> {
         .collect::<Result<_>>()?;
     let mut model = recipes::mnist::network().build()?;
     let mut training = model.compile(RmsProp::default(), CategoricalCrossentropy, [Accuracy])?;
-    measure("mnist_train", Map::new(), Unit::Rate("images/s"), samples as f64, repeat, output, || {
+    let mut subject = Subject::new("mnist_train", Unit::Rate("images/s"), samples as f64);
+    training.step(&batches[0], Key::new(0))?;
+    subject.first_step_done();
+    measure(subject, repeat, output, || {
         batches.iter().enumerate().try_for_each(|(i, batch)| training.step(batch, Key::new(i as u64)).map(|_| ()))
     })
 }
@@ -35,7 +37,7 @@ pub fn infer(repeat: usize, output: &Output) -> Result<()> {
     let model = recipes::mnist::network().build()?;
     let shape = [1000, 28, 28, 1];
     let inputs = [random(shape, 1)?];
-    measure("mnist_infer_1000", Map::new(), Unit::Rate("images/s"), 10_000.0, repeat, output, || {
+    measure(Subject::new("mnist_infer_1000", Unit::Rate("images/s"), 10_000.0), repeat, output, || {
         (0..10).try_for_each(|_| model.predict_on(&inputs).map(|_| ()))
     })
 }
@@ -45,7 +47,7 @@ pub fn latency(repeat: usize, output: &Output) -> Result<()> {
     let model = recipes::mnist::network().build()?;
     let shape = [1, 28, 28, 1];
     let inputs = [random(shape, 1)?];
-    measure("mnist_latency_1", Map::new(), Unit::Milliseconds, 1000.0, repeat, output, || {
+    measure(Subject::new("mnist_latency_1", Unit::Milliseconds, 1000.0), repeat, output, || {
         (0..1000).try_for_each(|_| model.predict_on(&inputs).map(|_| ()))
     })
 }

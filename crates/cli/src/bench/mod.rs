@@ -8,7 +8,7 @@ mod photographs;
 
 use crate::arguments::{BenchArguments, Workload};
 use crate::output::Output;
-use crate::process::peak_rss_bytes;
+use crate::process::{peak_rss_bytes, since_start};
 use clap::ValueEnum;
 use photographs::Trained;
 use serde_json::{Map, Value, json};
@@ -55,16 +55,30 @@ enum Unit {
     Seconds,
 }
 
-/// Times `work` (units of work a call), once to warm up and then `repeat` times, and prints a line.
-fn measure(
-    name: &str,
+/// What is measured.
+struct Subject {
+    name: &'static str,
+    /// Further keys of the JSON line; texts among them are shown too.
     extra: Map<String, Value>,
     unit: Unit,
+    /// Units of work in a repetition.
     work: f64,
-    repeat: usize,
-    output: &Output,
-    mut call: impl FnMut() -> Result<()>,
-) -> Result<()> {
+}
+
+impl Subject {
+    fn new(name: &'static str, unit: Unit, work: f64) -> Self {
+        Subject { name, extra: Map::new(), unit, work }
+    }
+
+    /// Notes that the first step is done: how long the program took to get there.
+    fn first_step_done(&mut self) {
+        self.extra.insert("first_step_s".into(), json!(since_start()));
+    }
+}
+
+/// Times a repetition, once to warm up and then `repeat` times, and prints a line.
+fn measure(subject: Subject, repeat: usize, output: &Output, mut call: impl FnMut() -> Result<()>) -> Result<()> {
+    let Subject { name, extra, unit, work } = subject;
     call()?;
     let mut values = Vec::with_capacity(repeat);
     for _ in 0..repeat {

@@ -1,8 +1,7 @@
 //! Networks for photographs on made data: training, features, classification.
 
-use super::{Unit, measure, networks, random};
+use super::{Subject, Unit, measure, networks, random};
 use crate::output::Output;
-use serde_json::Map;
 use striate::data::Batch;
 use striate::prelude::*;
 use striate::tensor::Key;
@@ -17,11 +16,13 @@ fn batch() -> Result<Batch> {
     Batch::new(vec![inputs], vec![Tensor::from_vec(labels, [BATCH, 1], &device()?)?], BATCH)
 }
 
-fn steps(name: &str, model: &mut Model, rate: f64, count: usize, repeat: usize, output: &Output) -> Result<()> {
+fn steps(name: &'static str, model: &mut Model, rate: f64, count: usize, repeat: usize, output: &Output) -> Result<()> {
     let batch = batch()?;
     let mut training = model.compile(RmsProp::new(rate), BinaryCrossentropy, ())?;
-    let work = (BATCH * count) as f64;
-    measure(name, Map::new(), Unit::Rate("images/s"), work, repeat, output, || {
+    let mut subject = Subject::new(name, Unit::Rate("images/s"), (BATCH * count) as f64);
+    training.step(&batch, Key::new(0))?;
+    subject.first_step_done();
+    measure(subject, repeat, output, || {
         (0..count).try_for_each(|i| training.step(&batch, Key::new(i as u64)).map(|_| ()))
     })
 }
@@ -35,7 +36,7 @@ pub fn cats_dogs(repeat: usize, output: &Output) -> Result<()> {
 pub fn features(repeat: usize, output: &Output) -> Result<()> {
     let model = networks::vgg16_base(SIDE, "").build()?;
     let inputs = [random([BATCH, SIDE, SIDE, 3], 1)?];
-    measure("vgg16_features_150", Map::new(), Unit::Rate("images/s"), BATCH as f64, repeat, output, || {
+    measure(Subject::new("vgg16_features_150", Unit::Rate("images/s"), BATCH as f64), repeat, output, || {
         model.predict_on(&inputs).map(|_| ())
     })
 }
@@ -49,7 +50,7 @@ pub fn classify(images: usize, repeat: usize, output: &Output) -> Result<()> {
         _ => ("vgg16_top_224_16", Unit::Rate("images/s")),
     };
     let work = if images == 1 { 1.0 } else { images as f64 };
-    measure(name, Map::new(), unit, work, repeat, output, || model.predict_on(&inputs).map(|_| ()))
+    measure(Subject::new(name, unit, work), repeat, output, || model.predict_on(&inputs).map(|_| ()))
 }
 
 /// What of the transfer network is trained.

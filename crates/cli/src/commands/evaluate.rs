@@ -17,7 +17,7 @@ pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
     let test = training.evaluate(&mnist.test)?;
     output.text(&test);
     output.object(&json!({
-        "model": arguments.model,
+        "model": arguments.model.display().to_string(),
         "samples": test.samples,
         "test_loss": test.get("loss"),
         "test_accuracy": test.get("accuracy"),

@@ -29,7 +29,7 @@ pub fn run(arguments: &PredictArguments, output: &Output) -> Result<ExitCode> {
             }
             Err(error) => {
                 eprintln!("error: {error}");
-                output.object(&json!({ "image": image, "error": error.to_string() }));
+                output.object(&json!({ "image": image.display().to_string(), "error": error.to_string() }));
                 code = ExitCode::FAILURE;
             }
         }
@@ -53,7 +53,7 @@ fn show(image: &Path, ranked: &[(String, f32)], output: &Output) {
     output.text(format!("{}: {}", image.display(), line.join("  ")));
     let top: Vec<Value> = ranked.iter().map(|(name, p)| json!({ "class": name, "probability": p })).collect();
     output.object(&json!({
-        "image": image,
+        "image": image.display().to_string(),
         "class": ranked.first().map(|(name, _)| name),
         "probability": ranked.first().map(|(_, p)| p),
         "top": top,

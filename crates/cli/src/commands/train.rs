@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use striate::formats::{ModelFile, save, weights_sha256};
 use striate::tensor::replace_file;
-use striate::train::callback::{Callback, Flow, Moment};
+use striate::train::callback::{Callback, CsvLog, Flow, Moment};
 use striate::train::{EpochRecord, Progress};
 use striate::viz::Curves;
 use striate::{Error, Result};
@@ -46,7 +46,7 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
     };
     let hooks = Hooks {
         on_model: &mut |model| output.text(format!("{}\n", model.summary())),
-        callbacks: vec![Box::new(Reporter { output, csv: folder.join("history.csv") })],
+        callbacks: vec![Box::new(Reporter { output }), Box::new(CsvLog::new(folder.join("history.csv")))],
     };
     let outcome = match arguments.recipe {
         RecipeName::Mnist => recipes::mnist::run(&settings, hooks)?,
@@ -102,7 +102,6 @@ fn write_results(
     let file =
         ModelFile { model: model.clone(), class_names: class_names.clone(), preprocessing: preprocessing.to_string() };
     save(&file, folder.join("model.safetensors"))?;
-    history.write_csv(folder.join("history.csv"))?;
     let title = format!("{recipe}: test accuracy {:.2} %", 100.0 * test.get("accuracy").unwrap_or(f64::NAN));
     Curves::new(history).title(title).test(&test.values).write_svg(folder.join("curves.svg"))?;
     let seconds: f64 = history.epochs.iter().map(|epoch| epoch.seconds).sum();
@@ -131,10 +130,9 @@ fn write_results(
     Ok(report)
 }
 
-/// Prints each epoch for programs, and keeps the table on disk up to date.
+/// Prints each epoch for programs.
 struct Reporter<'a> {
     output: &'a Output,
-    csv: PathBuf,
 }
 
 impl Callback for Reporter<'_> {
@@ -142,7 +140,6 @@ impl Callback for Reporter<'_> {
         if let Some(record) = moment.history.epochs.last() {
             self.output.object(&epoch_object(record));
         }
-        moment.history.write_csv(&self.csv)?;
         Ok(Flow::Continue)
     }
 }

@@ -80,7 +80,8 @@ fn a_bad_picture_does_not_keep_the_others_from_their_answers() {
     GrayImage::from_pixel(30, 30, Luma([255])).save(folder.path().join("blank.png")).unwrap();
     let whole = fs::read(&good[0].0).unwrap();
     let bad = [
-        (file("letter.png", b"Dear model, this is no picture."), "known format"),
+        (file("letter", b"Dear model, this is no picture."), "known format"),
+        (file("letter.png", b"Dear model, this is no picture."), "damaged"),
         (file("empty.png", b""), "received"),
         (file("cut.png", &whole[..whole.len() / 2]), "damaged"),
         (file("huge.png", &png_header(100_000, 100_000)), "at most 16384 pixels a side"),
@@ -95,9 +96,9 @@ fn a_bad_picture_does_not_keep_the_others_from_their_answers() {
     assert_eq!(output.status.code(), Some(1));
     let lines = json_lines(&stdout(&output));
     assert_eq!(lines.len(), images.len());
-    assert!(lines[0]["class"].is_string() && lines[8]["class"].is_string(), "{lines:?}");
+    assert!(lines[0]["class"].is_string() && lines[9]["class"].is_string(), "{lines:?}");
     let told = stderr(&output);
-    assert_eq!(told.lines().filter(|line| line.starts_with("error: ")).count(), 7, "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("error: ")).count(), 8, "{told}");
     assert!(!told.contains("panicked"), "{told}");
     for ((path, word), line) in bad.iter().zip(&lines[1..]) {
         assert_eq!(line["image"].as_str(), path.to_str());
@@ -116,6 +117,19 @@ fn top_says_how_many_classes_are_named() {
     let text = stdout(&succeed(command));
     assert_eq!((text.lines().count(), text.matches(" %").count()), (1, 10), "{text}");
     assert!(text.starts_with(path.to_str().unwrap()), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_unicode() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = Path::new(std::ffi::OsStr::from_bytes(b"/nowhere/\xff.png"));
+    let output = predict(&[name]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(json_lines(&stdout(&output))[0]["error"].as_str().unwrap().contains("no such file"));
+    let mut command = striate(["summary"]);
+    command.arg(name);
+    crate::process::fail(command, 1, &["no such file"]);
 }
 
 /// The beginning of a PNG file of these dimensions.
