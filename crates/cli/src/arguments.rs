@@ -117,6 +117,9 @@ pub struct BenchArguments {
     /// Repetitions of each.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
     pub repeat: usize,
+    /// Also print, for each layer and pass, the algorithm, its rates, and which of the machine's measured limits it is nearer to.
+    #[arg(long)]
+    pub why: bool,
 }
 
 /// What can be measured.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use striate::cpu::{CpuOptions, measure_peak};
+use striate::cpu::{CpuOptions, Peak, measure_peak};
 use striate::tensor::replace_file;
 use striate::{Error, Result};
 use tracing::field::{Field, Visit};
@@ -35,6 +35,8 @@ struct Total {
     calls: u64,
     time: Duration,
     multiply_adds: u64,
+    bytes: u64,
+    algorithm: String,
 }
 
 #[derive(Debug, Default)]
@@ -53,14 +55,19 @@ struct Facts {
     name: String,
     /// What a kernel computes.
     pass: String,
+    algorithm: String,
     multiply_adds: u64,
+    /// Read and written at least.
+    bytes: u64,
     entered: Option<Instant>,
 }
 
 impl Visit for Facts {
     fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "multiply_adds" {
-            self.multiply_adds = value;
+        match field.name() {
+            "multiply_adds" => self.multiply_adds = value,
+            "bytes" => self.bytes = value,
+            _ => {}
         }
     }
 
@@ -68,6 +75,7 @@ impl Visit for Facts {
         match field.name() {
             "name" => self.name = value.to_string(),
             "pass" => self.pass = value.to_string(),
+            "algorithm" => self.algorithm = value.to_string(),
             _ => {}
         }
     }
@@ -106,12 +114,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collector {
         if span.name() == "layer" {
             return;
         }
-        let (entered, multiply_adds, pass) = match span.extensions_mut().get_mut::<Facts>() {
-            Some(facts) => (facts.entered.take(), facts.multiply_adds, facts.pass.clone()),
-            None => return,
-        };
-        let Some(entered) = entered else { return };
-        let name = if pass.is_empty() { span.name().to_string() } else { pass };
+        let mut extensions = span.extensions_mut();
+        let Some(facts) = extensions.get_mut::<Facts>() else { return };
+        let Some(entered) = facts.entered.take() else { return };
+        let (multiply_adds, bytes, algorithm) = (facts.multiply_adds, facts.bytes, facts.algorithm.clone());
+        let name = if facts.pass.is_empty() { span.name().to_string() } else { facts.pass.clone() };
+        drop(extensions);
         let length = entered.elapsed();
         let layer = span
             .scope()
@@ -127,6 +135,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collector {
         total.calls += 1;
         total.time += length;
         total.multiply_adds += multiply_adds;
+        total.bytes += bytes;
+        total.algorithm = algorithm;
         if records.events.len() < MAX_EVENTS {
             records.events.push(Event { name, layer, start: entered - self.begin, length, multiply_adds });
         } else {
@@ -138,14 +148,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collector {
 /// A profile under way.
 pub struct Profile {
     records: Arc<Mutex<Records>>,
-    peak: f64,
+    peak: Peak,
 }
 
 /// Measures the processor's peak and begins to collect.
 pub fn start() -> Result<Profile> {
     let threads = striate::device()?.info().threads;
     let options = CpuOptions { threads: Some(threads), ..CpuOptions::default() };
-    let peak = measure_peak(options)?.gflops;
+    let peak = measure_peak(options)?;
     let records = Arc::new(Mutex::new(Records::default()));
     let collector = Collector { begin: Instant::now(), records: records.clone() };
     tracing::subscriber::set_global_default(Registry::default().with(collector))
@@ -158,7 +168,15 @@ impl Profile {
     pub fn finish(self, trace: &Path) -> Result<String> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         write_trace(&records, trace)?;
-        Ok(table(&records, self.peak))
+        Ok(table(&records, &self.peak))
+    }
+
+    /// Gives the table of what was collected since the last call.
+    pub fn take_table(&self) -> String {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = table(&records, &self.peak);
+        *records = Records::default();
+        text
     }
 }
 
@@ -182,14 +200,18 @@ fn write_trace(records: &Records, path: &Path) -> Result<()> {
     replace_file(path, text.as_bytes())
 }
 
-fn table(records: &Records, peak: f64) -> String {
+/// A row for each layer and kernel: its time, its rates, and which limit of the machine it is nearer to.
+fn table(records: &Records, peak: &Peak) -> String {
     let work = |name: &str| !GROUPS.contains(&name);
     let all: Duration = records.totals.iter().filter(|((_, name), _)| work(name)).map(|(_, total)| total.time).sum();
-    let mut text = format!("measured FMA peak: {peak:.0} GFLOP/s\n");
+    let mut text = format!(
+        "measured limits: {:.0} GFLOP/s in multiply-adds, {:.0} GB/s to memory, {} threads\n",
+        peak.gflops, peak.triad_gb_s, peak.threads
+    );
     let _ = writeln!(
         text,
-        "{:<22} {:<26} {:>8} {:>10} {:>7} {:>9} {:>7}",
-        "layer", "kernel", "calls", "time ms", "share", "GFLOP/s", "of peak"
+        "{:<20} {:<22} {:<9} {:>7} {:>9} {:>7} {:>8} {:>7} {:>6}  {}",
+        "layer", "kernel", "algorithm", "calls", "time ms", "share", "GFLOP/s", "of peak", "GB/s", "limit"
     );
     for layer in &records.order {
         let mut rows: Vec<(&str, &Total)> = records
@@ -200,23 +222,29 @@ fn table(records: &Records, peak: f64) -> String {
             .collect();
         rows.sort_by_key(|(_, total)| std::cmp::Reverse(total.time));
         for (name, total) in rows {
-            let seconds = total.time.as_secs_f64();
-            let rate = 2.0 * total.multiply_adds as f64 / seconds.max(1e-12) / 1e9;
-            let (rate_text, share) = if total.multiply_adds > 0 {
-                (format!("{rate:.1}"), format!("{:.0} %", 100.0 * rate / peak))
-            } else {
-                (String::new(), String::new())
+            let seconds = total.time.as_secs_f64().max(1e-12);
+            let rate = 2.0 * total.multiply_adds as f64 / seconds / 1e9;
+            let memory = total.bytes as f64 / seconds / 1e9;
+            let (of_peak, of_memory) = (rate / peak.gflops, memory / peak.triad_gb_s);
+            let shown = |known: bool, text: String| if known { text } else { String::new() };
+            let limit = match (total.multiply_adds > 0, total.bytes > 0) {
+                (true, _) if of_peak >= of_memory => "arithmetic",
+                (_, true) => "memory",
+                _ => "",
             };
             let _ = writeln!(
                 text,
-                "{:<22} {:<26} {:>8} {:>10.1} {:>5.1} % {:>9} {:>7}",
-                if layer.is_empty() { "(outside layers)" } else { layer },
+                "{:<20} {:<22} {:<9} {:>7} {:>9.1} {:>5.1} % {:>8} {:>7} {:>6}  {}",
+                if layer.is_empty() { "(no layer)" } else { layer },
                 name,
+                total.algorithm,
                 total.calls,
                 1e3 * seconds,
                 100.0 * seconds / all.as_secs_f64().max(1e-12),
-                rate_text,
-                share
+                shown(total.multiply_adds > 0, format!("{rate:.1}")),
+                shown(total.multiply_adds > 0, format!("{:.0} %", 100.0 * of_peak)),
+                shown(total.bytes > 0, format!("{memory:.1}")),
+                limit
             );
         }
     }
@@ -224,5 +252,6 @@ fn table(records: &Records, peak: f64) -> String {
         let _ =
             writeln!(text, "the trace holds the first {MAX_EVENTS} events; {} more are in the table", records.dropped);
     }
-    text.trim_end().to_string()
+    text.push_str("Winograd's rates count the direct algorithm's operations, and may exceed the peak.");
+    text
 }

@@ -38,7 +38,7 @@ pub struct Fit<'a> {
     /// Go on from `checkpoint` if that file exists: the result has the bits of a run that was never stopped. A run that a
     /// callback ended is at its end. Default false.
     pub resume: bool,
-    /// Batches prepared ahead by worker threads. Default 2.
+    /// Batches prepared ahead by worker threads; worth it where preparing one takes long, as with photographs. Default 0.
     pub prefetch: usize,
     /// Worker threads that prepare batches. Default 1.
     pub workers: usize,
@@ -61,7 +61,7 @@ impl Default for Fit<'_> {
             seed: 0,
             checkpoint: None,
             resume: false,
-            prefetch: 2,
+            prefetch: 0,
             workers: 1,
             progress: Progress::Auto,
             callbacks: Vec::new(),

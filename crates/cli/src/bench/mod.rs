@@ -9,6 +9,7 @@ mod photographs;
 use crate::arguments::{BenchArguments, Workload};
 use crate::output::Output;
 use crate::process::{peak_rss_bytes, since_start};
+use crate::profile;
 use clap::ValueEnum;
 use photographs::Trained;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,7 @@ pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
     let info = device()?.info();
     output.text(format!("{} — {} kernels, {} threads", info.hardware, info.isa, info.threads));
     output.text(format!("{:<34} {:>12} {:>12}  {}", "workload", "median", "best", "unit"));
+    let profile = arguments.why.then(profile::start).transpose()?;
     for workload in workloads {
         match workload {
             Workload::MnistTrain => mnist::train(arguments.repeat, output)?,
@@ -39,6 +41,9 @@ pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
             Workload::FilterPattern => filters::pattern(arguments.repeat, output)?,
             Workload::FilterGrid => filters::grid(arguments.repeat, output)?,
             Workload::ConvMicro => conv_micro::run(arguments.repeat, output)?,
+        }
+        if let Some(profile) = &profile {
+            eprintln!("{}\n", profile.take_table());
         }
     }
     Ok(ExitCode::SUCCESS)

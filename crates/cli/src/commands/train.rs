@@ -102,6 +102,7 @@ fn write_results(
     let file =
         ModelFile { model: model.clone(), class_names: class_names.clone(), preprocessing: preprocessing.to_string() };
     save(&file, folder.join("model.safetensors"))?;
+    history.write_csv(folder.join("history.csv"))?;
     let title = format!("{recipe}: test accuracy {:.2} %", 100.0 * test.get("accuracy").unwrap_or(f64::NAN));
     Curves::new(history).title(title).test(&test.values).write_svg(folder.join("curves.svg"))?;
     let seconds: f64 = history.epochs.iter().map(|epoch| epoch.seconds).sum();
