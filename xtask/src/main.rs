@@ -5,6 +5,7 @@ mod bench_peers;
 mod check;
 mod download;
 mod floors;
+mod memcheck;
 mod run;
 mod smoke;
 
@@ -28,6 +29,8 @@ enum Task {
     Test,
     /// Train MNIST for one epoch with the release program and check what it says and writes.
     Smoke,
+    /// Run the kernels' edge tests under valgrind's memcheck; skips with a word where valgrind is not installed.
+    Memcheck,
     /// Measure `striate bench` against PyTorch and ONNX Runtime, in turn, and print a table with ratios.
     BenchPeers {
         /// Workloads [default: all].
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(root),
         Task::Test => run::cargo(root, &["test", "--workspace", "--quiet"]),
         Task::Smoke => smoke::run(root),
+        Task::Memcheck => memcheck::run(root),
         Task::BenchPeers { workloads, rounds, repeat, threads, venv } => {
             bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, venv })
         }

@@ -23,6 +23,14 @@ impl Gradients {
     }
 }
 
+/// What an op's output has received so far.
+struct Pending {
+    node: Arc<Node>,
+    dy: Tensor,
+    /// All that was received is zero wherever the output, a ReLU's, is not positive.
+    masked: bool,
+}
+
 impl Var {
     /// The gradients of this scalar with respect to every leaf it was computed from.
     ///
@@ -52,9 +60,9 @@ impl Var {
         let mut gradients = Gradients::default();
         let Some(root) = &self.node else { return Ok(gradients) };
         // Inputs have smaller ids than outputs, so the largest pending id has received all its gradients.
-        let mut pending: BTreeMap<u64, (Arc<Node>, Tensor)> = BTreeMap::new();
-        pending.insert(root.id, (root.clone(), dy));
-        while let Some((id, (node, dy))) = pending.pop_last() {
+        let mut pending: BTreeMap<u64, Pending> = BTreeMap::new();
+        pending.insert(root.id, Pending { node: root.clone(), dy, masked: false });
+        while let Some((id, Pending { node, dy, masked })) = pending.pop_last() {
             if node.is_leaf {
                 gradients.of_leaf.insert(id, dy);
                 continue;
@@ -71,15 +79,20 @@ impl Var {
             let needed: Vec<bool> = node.inputs.iter().map(Option::is_some).collect();
             let input_gradients = {
                 let _span = node.span.enter();
-                rule.backward(&dy, &needed).map_err(|error| error.at(rule.name()))?
+                let all = if masked { rule.backward_masked(&dy, &needed) } else { rule.backward(&dy, &needed) };
+                all.map_err(|error| error.at(rule.name()))?
             };
+            let masked = rule.gives_masked();
             drop((rule, dy));
             for (input, gradient) in node.inputs.iter().zip(input_gradients) {
                 let (Some(input), Some(gradient)) = (input, gradient) else { continue };
                 match pending.get_mut(&input.id) {
-                    Some((_, sum)) => *sum = sum.add(&gradient)?,
+                    Some(sum) => {
+                        sum.dy = sum.dy.add(&gradient)?;
+                        sum.masked &= masked;
+                    }
                     None => {
-                        pending.insert(input.id, (input.clone(), gradient));
+                        pending.insert(input.id, Pending { node: input.clone(), dy: gradient, masked });
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use striate_tensor::{Device, Result, Shape, Tensor};
 use tracing::Span;
 
@@ -15,6 +15,25 @@ pub trait Backward: Send + Sync {
     /// # Errors
     /// Those of the primitives.
     fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>>;
+
+    /// Whether the output is a ReLU's: its gradient counts only where the output is positive.
+    fn is_relu(&self) -> bool {
+        false
+    }
+
+    /// Whether the gradients that this rule gives are zero already wherever an input that is a ReLU's is not positive.
+    fn gives_masked(&self) -> bool {
+        false
+    }
+
+    /// As [`Backward::backward`], for a gradient that is zero already wherever the output is not positive: a ReLU spares
+    /// the pass over its output.
+    ///
+    /// # Errors
+    /// Those of the primitives.
+    fn backward_masked(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        self.backward(dy, needed)
+    }
 }
 
 /// One computed value on the tape. A node's inputs always have smaller ids than itself.
@@ -86,6 +105,12 @@ impl Var {
     /// The shape of the value.
     pub fn shape(&self) -> &Shape {
         self.value.shape()
+    }
+
+    /// Whether the value was computed by a ReLU, or an op that ends in one.
+    pub(crate) fn is_relu(&self) -> bool {
+        let Some(node) = &self.node else { return false };
+        node.rule.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|rule| rule.is_relu())
     }
 
     /// Where the value lives.

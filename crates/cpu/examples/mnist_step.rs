@@ -88,12 +88,13 @@ impl Net {
         let d3 = timed(t, "relu backward", || dflat.reshape(*y3.shape())?.unary_backward(RELU, &y3))?;
         let (dw4, db5) = timed(t, "conv3 kernel", || d3.conv_backward_kernel(&p2, w[4].shape(), conv, true))?;
         let dp2 = timed(t, "conv3 input", || d3.conv_backward_input(&w[4], p2.shape(), conv))?;
+        // A winner that is not positive has no gradient: the ReLU before a maximum is dealt with at the pooled size.
+        let dp2 = timed(t, "relu backward", || dp2.unary_backward(RELU, &p2))?;
         let d2 = timed(t, "pool2 backward", || dp2.pool_backward(y2.shape(), i2.as_ref(), pool))?;
-        let d2 = timed(t, "relu backward", || d2.unary_backward(RELU, &y2))?;
         let (dw2, db3) = timed(t, "conv2 kernel", || d2.conv_backward_kernel(&p1, w[2].shape(), conv, true))?;
         let dp1 = timed(t, "conv2 input", || d2.conv_backward_input(&w[2], p1.shape(), conv))?;
+        let dp1 = timed(t, "relu backward", || dp1.unary_backward(RELU, &p1))?;
         let d1 = timed(t, "pool1 backward", || dp1.pool_backward(y1.shape(), i1.as_ref(), pool))?;
-        let d1 = timed(t, "relu backward", || d1.unary_backward(RELU, &y1))?;
         let (dw0, db1) = timed(t, "conv1 kernel", || d1.conv_backward_kernel(x, w[0].shape(), conv, true))?;
         let gradients = [Some(dw0), db1, Some(dw2), db3, Some(dw4), db5, Some(dw6), Some(db7), Some(dw8), Some(db9)];
         timed(t, "update", || {

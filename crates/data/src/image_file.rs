@@ -1,7 +1,9 @@
 //! Pictures from disk.
 
-use image::{DynamicImage, GenericImageView, ImageDecoder, ImageError, ImageReader, Limits, RgbaImage};
-use std::io;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbaImage};
+use std::fs;
+use std::io::{self, Cursor};
 use std::path::Path;
 use striate_tensor::{Device, Error, Result, Shape, Tensor};
 
@@ -9,6 +11,8 @@ use striate_tensor::{Device, Error, Result, Shape, Tensor};
 pub const MAX_SIDE: u32 = 16_384;
 /// The most pixels a picture may have: 2²⁶, 67 megapixels.
 pub const MAX_PIXELS: u64 = 1 << 26;
+/// The most bytes a picture's file may have: what 16-bit RGBA takes without compression, and something for headers.
+pub const MAX_BYTES: u64 = 9 * MAX_PIXELS;
 
 /// What the channels of a picture mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +41,40 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// A picture of bytes, row-major: (height, width, channels).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there is no pixel, or the number of bytes is not what the size asks for.
+    pub fn new(bytes: Vec<u8>, height: usize, width: usize, colour: Colour) -> Result<Self> {
+        let count = height.checked_mul(width).and_then(|n| n.checked_mul(colour.channels()));
+        if bytes.is_empty() || count != Some(bytes.len()) {
+            let rule = format!("a picture must have height · width · {} bytes and not be empty", colour.channels());
+            let received = format!("{} bytes for {height} × {width} pixels", bytes.len());
+            return Err(Error::shape("Picture", rule, received, ""));
+        }
+        Ok(Picture { shape: Shape::from([height, width, colour.channels()]), bytes })
+    }
+
+    /// The number of rows.
+    pub fn height(&self) -> usize {
+        self.shape[0]
+    }
+
+    /// The number of columns.
+    pub fn width(&self) -> usize {
+        self.shape[1]
+    }
+
+    /// 1 for grey, 3 for RGB.
+    pub fn channels(&self) -> usize {
+        self.shape[2]
+    }
+
+    /// A picture whose bytes were counted by the caller.
+    pub(crate) fn with_shape(bytes: Vec<u8>, shape: Shape) -> Self {
+        Picture { shape, bytes }
+    }
+
     /// (height, width, channels).
     pub fn shape(&self) -> Shape {
         self.shape
@@ -64,20 +102,35 @@ impl Picture {
     }
 }
 
-/// Reads a picture. Transparency is left out, deeper channels are reduced to 8 bits, and grey is ITU-R 601 luma, as
-/// Keras's `load_img` has it.
+/// Reads a picture: JPEG, PNG, BMP, GIF (its first frame) or WebP, told apart by content.
+///
+/// Transparency is left out, deeper channels are reduced to 8 bits, CMYK becomes RGB, and grey is ITU-R 601 luma, as
+/// Keras's `load_img` has it. Unlike there, a camera's note on its orientation is obeyed.
 ///
 /// # Errors
-/// [`Error::Data`] if the file is missing, of an unknown format, damaged, or larger than [`MAX_SIDE`] or [`MAX_PIXELS`];
-/// [`Error::Io`] if the system refuses to read it.
+/// [`Error::Data`] if the file is missing, of an unknown format, damaged, cut off, or larger than [`MAX_SIDE`] or
+/// [`MAX_PIXELS`]; [`Error::Io`] if the system refuses to read it.
 pub fn read(path: impl AsRef<Path>, colour: Colour) -> Result<Picture> {
-    let image = decode(path.as_ref())?;
+    let image = decode_any(path.as_ref())?;
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let bytes = match colour {
-        Colour::Rgb => image.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]]).collect(),
-        Colour::Grey => image.pixels().map(|p| luma(p.0)).collect(),
+    let bytes = match (colour, image) {
+        (Colour::Rgb, image) => image.into_rgb8().into_raw(),
+        (Colour::Grey, DynamicImage::ImageLuma8(image)) => image.into_raw(),
+        (Colour::Grey, image) => image.into_rgb8().pixels().map(|&Rgb([r, g, b])| luma([r, g, b, 255])).collect(),
     };
     Ok(Picture { shape: Shape::from([height, width, colour.channels()]), bytes })
+}
+
+/// Looks at a file without decoding its pixels: format, size, and whether its end is there. The result is (height, width)
+/// as stored, before any turn that the camera's note asks for.
+///
+/// # Errors
+/// As [`read`], except for damage in the pixels themselves.
+pub fn inspect(path: impl AsRef<Path>) -> Result<(usize, usize)> {
+    let path = path.as_ref();
+    let bytes = load(path)?;
+    let (width, height) = open(path, &bytes)?.dimensions();
+    Ok((height as usize, width as usize))
 }
 
 /// ITU-R 601 luma, in 16-bit fixed point, rounded.
@@ -87,50 +140,118 @@ pub(crate) fn luma([red, green, blue, _]: [u8; 4]) -> u8 {
 
 /// Reads a picture of any kind as RGBA, within the limits.
 pub(crate) fn decode(path: &Path) -> Result<RgbaImage> {
-    let name = path.display().to_string();
+    Ok(decode_any(path)?.into_rgba8())
+}
+
+fn decode_any(path: &Path) -> Result<DynamicImage> {
+    let bytes = load(path)?;
+    let mut decoder = open(path, &bytes)?;
+    // A damaged note is no reason to refuse the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| refused(path, error))?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// The file's bytes, at most [`MAX_BYTES`].
+fn load(path: &Path) -> Result<Vec<u8>> {
+    let name = || path.display().to_string();
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Error::data(&name, "the picture must exist", "no such file", "check the path"),
+        io::ErrorKind::NotFound => Error::data(name(), "the picture must exist", "no such file", "check the path"),
         _ => Error::io(path, "reading", error),
     };
-    if !path.metadata().map_err(failed)?.is_file() {
-        return Err(Error::data(&name, "a picture must be a regular file", "a folder or a device", ""));
+    let metadata = path.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::data(name(), "a picture must be a regular file", "a folder or a device", ""));
     }
-    let too_large = |received: String| {
-        let rule = format!("a picture may have at most {MAX_SIDE} pixels a side and {MAX_PIXELS} in all");
-        Error::data(&name, rule, received, "make the picture smaller")
-    };
-    let refused = |error: ImageError| match error {
-        ImageError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => failed(error),
-        ImageError::Limits(error) => too_large(error.to_string()),
-        ImageError::Unsupported(error) => {
-            Error::data(&name, "the picture must be of a known format", error.to_string(), "save it as PNG")
-        }
-        error => Error::data(&name, "the picture must not be damaged", error.to_string(), "save it anew"),
+    if metadata.len() > MAX_BYTES {
+        let rule = format!("a picture's file may have at most {MAX_BYTES} bytes");
+        return Err(Error::data(name(), rule, metadata.len().to_string(), "make the picture smaller"));
+    }
+    fs::read(path).map_err(failed)
+}
+
+/// A decoder that has read the header, and found a size within the limits and the file's end in place.
+fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<Box<dyn ImageDecoder + 'a>> {
+    let name = || path.display().to_string();
+    let damaged = |what: &str| Error::data(name(), "the picture must not be damaged", what, "save it anew");
+    let Ok(format) = image::guess_format(bytes) else {
+        return Err(match ImageFormat::from_path(path) {
+            Ok(_) if bytes.is_empty() => damaged("an empty file"),
+            Ok(_) => damaged("content that is no picture, in spite of the file's name"),
+            Err(_) => {
+                Error::data(name(), "the picture must be of a known format", "unknown content", "save it as PNG")
+            }
+        });
     };
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     // 8 bytes a pixel for 16-bit RGBA, and room for the decoder's own work.
     limits.max_alloc = Some(10 * MAX_PIXELS);
-    let mut reader = ImageReader::open(path).map_err(failed)?.with_guessed_format().map_err(failed)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(refused)?;
+    let decoder = reader.into_decoder().map_err(|error| refused(path, error))?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(too_large(format!("{width} × {height}")));
+    // Not every decoder looks at the limits.
+    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(too_large(path, format!("{width} × {height}")));
     }
-    let image = DynamicImage::from_decoder(decoder).map_err(refused)?;
-    if image.dimensions().0 == 0 || image.dimensions().1 == 0 {
-        return Err(Error::data(&name, "a picture must have pixels", format!("{width} × {height}"), ""));
+    if width == 0 || height == 0 {
+        return Err(Error::data(name(), "a picture must have pixels", format!("{width} × {height}"), ""));
     }
-    Ok(image.into_rgba8())
+    if !is_complete(format, bytes) {
+        return Err(damaged("a file that was cut off"));
+    }
+    Ok(Box::new(decoder))
+}
+
+/// Whether the file's end is there: decoders fill what is missing with grey.
+fn is_complete(format: ImageFormat, bytes: &[u8]) -> bool {
+    let has = |part: &[u8], mark: &[u8]| part.windows(mark.len()).any(|window| window == mark);
+    match format {
+        ImageFormat::Jpeg => bytes.ends_with(&[0xFF, 0xD9]) || has(jpeg_pixels(bytes), &[0xFF, 0xD9]),
+        ImageFormat::Png => has(&bytes[bytes.len().saturating_sub(1024)..], b"IEND") || has(bytes, b"IEND"),
+        _ => true,
+    }
+}
+
+/// What follows the header segments of a JPEG file: a thumbnail within those has an end mark of its own.
+fn jpeg_pixels(bytes: &[u8]) -> &[u8] {
+    let mut at = 2;
+    while let Some(&[0xFF, marker, high, low]) = bytes.get(at..at + 4) {
+        if marker == 0xFF {
+            at += 1;
+            continue;
+        }
+        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+        if marker == 0xDA {
+            break;
+        }
+    }
+    bytes.get(at..).unwrap_or(&[])
+}
+
+fn too_large(path: &Path, received: String) -> Error {
+    let rule = format!("a picture may have at most {MAX_SIDE} pixels a side and {MAX_PIXELS} in all");
+    Error::data(path.display().to_string(), rule, received, "make the picture smaller")
+}
+
+fn refused(path: &Path, error: ImageError) -> Error {
+    let name = path.display().to_string();
+    match error {
+        ImageError::Limits(error) => too_large(path, error.to_string()),
+        ImageError::Unsupported(error) => {
+            Error::data(name, "the picture must be of a known format", error.to_string(), "save it as PNG")
+        }
+        error => Error::data(name, "the picture must not be damaged", error.to_string(), "save it anew"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayAlphaImage, GrayImage, ImageBuffer, LumaA, Rgb};
-    use std::fs;
+    use image::{GrayAlphaImage, GrayImage, ImageBuffer, LumaA};
 
     #[test]
     fn colours_are_converted_as_keras_does() {

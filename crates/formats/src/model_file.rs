@@ -117,7 +117,8 @@ fn take_over(model: &mut Model, file: &TensorFile) -> Result<()> {
         ));
     }
     // All are read before any is set, so that an error leaves the model as it was.
-    let values: Vec<Tensor> = wanted.iter().map(|(name, _)| file.tensor(name, model.device())).collect::<Result<_>>()?;
+    let values: Vec<Tensor> =
+        wanted.iter().map(|(name, _)| file.tensor(name, model.device())).collect::<Result<_>>()?;
     wanted.iter().zip(&values).try_for_each(|((name, _), value)| model.set_weight(name, value))
 }
 

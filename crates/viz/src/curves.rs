@@ -1,6 +1,9 @@
 //! Loss and accuracy over the epochs.
 
+use crate::axis::Axis;
+use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 use striate_tensor::{Error, Result, replace_file};
 use striate_train::History;
@@ -12,7 +15,14 @@ const TEST: RGBColor = RGBColor(0, 158, 115);
 const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(228, 228, 228);
 
-/// A picture with a panel for each quantity: training as points, validation as a line, as in the lecture.
+/// Width and height of a panel, in pixels.
+const PANEL: (u32, u32) = (460, 370);
+/// The room for the title, for the row that explains the marks, and for the labels left of a panel.
+const HEADING: u32 = 40;
+const LEGEND: u32 = 30;
+const LEFT: u32 = 56;
+
+/// A picture with a panel for each quantity, three in a row: training as points, validation as a line, as in the lecture.
 #[derive(Debug, Clone)]
 pub struct Curves<'a> {
     history: &'a History,
@@ -63,15 +73,19 @@ impl<'a> Curves<'a> {
 
     fn draw(&self, panels: &[&str], svg: &mut String) -> std::result::Result<(), String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let size = (460 * panels.len() as u32, 360);
+        let columns = panels.len().min(3);
+        let rows = panels.len().div_ceil(columns);
+        let heading = if self.title.is_empty() { 0 } else { HEADING };
+        let size = (PANEL.0 * columns as u32, PANEL.1 * rows as u32 + heading);
         let area = SVGBackend::with_string(svg, size).into_drawing_area();
         area.fill(&WHITE).map_err(|e| text(&e))?;
-        let area = if self.title.is_empty() {
-            area
-        } else {
-            area.titled(&self.title, ("sans-serif", 18).into_font().color(&INK)).map_err(|e| text(&e))?
-        };
-        for (panel, name) in area.split_evenly((1, panels.len())).iter().zip(panels) {
+        let (head, body) = area.split_vertically(heading);
+        if heading > 0 {
+            let centre = Pos::new(HPos::Center, VPos::Center);
+            let style = TextStyle::from(("sans-serif", 18)).color(&INK).pos(centre);
+            head.draw_text(&self.title, &style, (size.0 as i32 / 2, heading as i32 / 2 + 4)).map_err(|e| text(&e))?;
+        }
+        for (panel, name) in body.split_evenly((rows, columns)).iter().zip(panels) {
             self.panel(panel, name).map_err(|e| text(&e))?;
         }
         area.present().map_err(|e| text(&e))
@@ -79,7 +93,7 @@ impl<'a> Curves<'a> {
 
     fn panel<B: DrawingBackend>(
         &self,
-        area: &DrawingArea<B, plotters::coord::Shift>,
+        area: &DrawingArea<B, Shift>,
         name: &str,
     ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         let points = |key: &str| -> Vec<(f64, f64)> {
@@ -88,63 +102,71 @@ impl<'a> Curves<'a> {
         };
         let training = points(name);
         let validation = points(&format!("val_{name}"));
-        let test = self.test.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
-        let values = || training.iter().chain(&validation).map(|(_, value)| *value).chain(test);
-        let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        let margin = ((high - low) * 0.08).max(1e-3);
-        let (low, high) = if low > high { (0.0, 1.0) } else { (low - margin, high + margin) };
-        let epochs: Vec<f64> = self.history.epochs.iter().map(|epoch| epoch.epoch as f64).collect();
-        let (first, last) = (epochs[0], epochs[epochs.len() - 1]);
-        let mut chart = ChartBuilder::on(area)
+        let test = self.test.iter().find(|(known, value)| known == name && value.is_finite()).map(|(_, value)| *value);
+        let values = training.iter().chain(&validation).map(|(_, value)| *value).chain(test);
+        let y_axis = Axis::of_values(values);
+        let epochs = self.history.epochs.iter().map(|epoch| epoch.epoch as f64);
+        let (first, last) = epochs.fold((f64::INFINITY, 0.0f64), |(l, h), epoch| (l.min(epoch), h.max(epoch)));
+        let x_axis = Axis::of_epochs(first, last);
+        let ends = (x_axis.low, x_axis.high);
+        let (plot, legend) = area.split_vertically(PANEL.1 - LEGEND);
+        let mut chart = ChartBuilder::on(&plot)
             .margin(14)
+            .margin_bottom(0)
             .caption(name, ("sans-serif", 16).into_font().color(&INK))
             .x_label_area_size(36)
-            .y_label_area_size(52)
-            .build_cartesian_2d(first - 0.3..last.max(first + 1.0) + 0.3, low..high)?;
-        let decimals = if high - low < 0.05 { 3 } else { 2 };
+            .y_label_area_size(LEFT)
+            .build_cartesian_2d(x_axis, y_axis)?;
         chart
             .configure_mesh()
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .axis_style(INK)
             .label_style(("sans-serif", 12).into_font().color(&INK))
-            .x_labels(epochs.len().clamp(2, 11))
-            .x_label_formatter(&|x| if (x - x.round()).abs() < 1e-6 { format!("{x:.0}") } else { String::new() })
-            .y_label_formatter(&|y| format!("{y:.decimals$}"))
             .x_desc("epoch")
             .axis_desc_style(("sans-serif", 13).into_font().color(&INK))
             .draw()?;
         let radius = if training.len() > 40 { 2 } else { 4 };
-        let thin = TRAINING.mix(0.45).stroke_width(1);
-        chart.draw_series(LineSeries::new(training.iter().copied(), thin))?;
-        chart
-            .draw_series(training.iter().map(|&point| Circle::new(point, radius, TRAINING.filled())))?
-            .label("training")
-            .legend(|(x, y)| Circle::new((x + 8, y), 4, TRAINING.filled()));
-        if !validation.is_empty() {
-            chart
-                .draw_series(LineSeries::new(validation, VALIDATION.stroke_width(2)))?
-                .label("validation")
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], VALIDATION.stroke_width(2)));
+        chart.draw_series(LineSeries::new(training.iter().copied(), TRAINING.mix(0.45).stroke_width(1)))?;
+        chart.draw_series(training.iter().map(|&point| Circle::new(point, radius, TRAINING.filled())))?;
+        if let [point] = validation[..] {
+            // A line needs two points.
+            chart.draw_series([Circle::new(point, radius, VALIDATION.filled())])?;
         }
+        chart.draw_series(LineSeries::new(validation.iter().copied(), VALIDATION.stroke_width(2)))?;
         if let Some(value) = test {
-            let line = [(first - 0.3, value), (last.max(first + 1.0) + 0.3, value)];
-            chart
-                .draw_series(DashedLineSeries::new(line, 6, 4, TEST.stroke_width(2)))?
-                .label(format!("test {value:.4}"))
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], TEST.stroke_width(2)));
+            let line = [(ends.0, value), (ends.1, value)];
+            chart.draw_series(DashedLineSeries::new(line, 6, 4, TEST.stroke_width(2)))?;
         }
-        let rises = training.first().zip(training.last()).is_some_and(|(a, b)| b.1 > a.1);
-        let corner = if rises { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight };
-        chart
-            .configure_series_labels()
-            .position(corner)
-            .margin(12)
-            .background_style(WHITE.mix(0.85))
-            .border_style(GRID)
-            .label_font(("sans-serif", 12).into_font().color(&INK))
-            .draw()
+        draw_legend(&legend, !validation.is_empty(), test)
     }
+}
+
+/// A row below the panel, where it covers no curve.
+fn draw_legend<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    has_validation: bool,
+    test: Option<f64>,
+) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    const MIDDLE: i32 = LEGEND as i32 / 2;
+    let style = TextStyle::from(("sans-serif", 12)).color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+    let line =
+        |from: i32, to: i32, colour: RGBColor| PathElement::new([(from, MIDDLE), (to, MIDDLE)], colour.stroke_width(2));
+    let mut x = LEFT as i32 + 20;
+    area.draw(&Circle::new((x + 10, MIDDLE), 4, TRAINING.filled()))?;
+    area.draw_text("training", &style, (x + 26, MIDDLE))?;
+    x += 100;
+    if has_validation {
+        area.draw(&line(x, x + 20, VALIDATION))?;
+        area.draw_text("validation", &style, (x + 26, MIDDLE))?;
+        x += 110;
+    }
+    if let Some(value) = test {
+        area.draw(&line(x, x + 8, TEST))?;
+        area.draw(&line(x + 12, x + 20, TEST))?;
+        area.draw_text(&format!("test {value:.4}"), &style, (x + 26, MIDDLE))?;
+    }
+    Ok(())
 }
 
 /// Drawing a history in one call.

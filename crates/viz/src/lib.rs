@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod axis;
 mod curves;
 
 pub use curves::{Curves, PlotHistory};

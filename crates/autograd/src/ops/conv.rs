@@ -12,16 +12,9 @@ struct ConvRule {
     y: Option<Tensor>,
 }
 
-impl Backward for ConvRule {
-    fn name(&self) -> &'static str {
-        "conv"
-    }
-
-    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        let dz = match &self.y {
-            Some(y) => dy.unary_backward(UnaryOp::Activation(self.activation), y)?,
-            None => dy.clone(),
-        };
+impl ConvRule {
+    /// The gradients from that of the sums, before the activation.
+    fn of_sums(&self, dz: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let with_bias = needed.get(2).copied().unwrap_or(false);
         let (mut dkernel, mut dbias) = (None, None);
         if needed[1] || with_bias {
@@ -30,6 +23,27 @@ impl Backward for ConvRule {
         }
         let dx = needed[0].then(|| dz.conv_backward_input(&self.kernel, self.x.shape(), &self.spec)).transpose()?;
         Ok(if needed.len() == 3 { vec![dx, dkernel, dbias] } else { vec![dx, dkernel] })
+    }
+}
+
+impl Backward for ConvRule {
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        match &self.y {
+            Some(y) => self.of_sums(&dy.unary_backward(UnaryOp::Activation(self.activation), y)?, needed),
+            None => self.of_sums(dy, needed),
+        }
+    }
+
+    fn is_relu(&self) -> bool {
+        self.activation == Activation::Relu
+    }
+
+    fn backward_masked(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        if self.is_relu() { self.of_sums(dy, needed) } else { self.backward(dy, needed) }
     }
 }
 

@@ -17,6 +17,14 @@ impl Backward for UnaryRule {
     fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         Ok(vec![Some(dy.unary_backward(self.op, &self.saved)?)])
     }
+
+    fn is_relu(&self) -> bool {
+        self.op == UnaryOp::Activation(Activation::Relu)
+    }
+
+    fn backward_masked(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        if self.is_relu() { Ok(vec![Some(dy.clone())]) } else { self.backward(dy, needed) }
+    }
 }
 
 impl Var {

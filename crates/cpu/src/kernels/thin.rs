@@ -81,17 +81,8 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize>(t: &mut Thin<'_>, col
     let left = (t.columns - column).min(NV * S::LANES);
     // SAFETY: the caller checked the operands.
     unsafe {
-        // What the next call will most likely read, a part with each tile: it comes from memory while sums are computed.
-        let size = t.runs.len() * t.len * t.b_step;
-        let next = t.b.as_ptr().wrapping_add(t.runs[0].b + column + size);
-        let tiles = t.rows.len().div_ceil(MR);
         let mut row = 0;
         while row < t.rows.len() {
-            let share = size / tiles;
-            let from = next.wrapping_add(row / MR * share);
-            for line in (0..share).step_by(16) {
-                S::prefetch(from.wrapping_add(line));
-            }
             if left == NV * S::LANES {
                 tile::<S, MR, NV, true>(t, row, column, left);
             } else {
