@@ -189,8 +189,8 @@ fn convolution_gives_only_the_gradients_that_are_needed() {
 fn transposed_convolution_in_one_two_and_three_axes() {
     let plain = ConvSpec::default();
     // (x, kernel (spatial…, channels, filters), output, spec): the output convolves to x.
-    let cases: [(&[usize], &[usize], &[usize], ConvSpec); 6] = [
-        (&[2, 3, 2], &[3, 4, 2], &[2, 5, 4], plain),
+    let cases = [
+        (&[2, 3, 2][..], &[3, 4, 2][..], &[2, 5, 4][..], plain),
         (&[1, 3, 2], &[3, 1, 2], &[1, 8, 1], ConvSpec { strides: [2; 3], dilations: [1; 3], ..plain }),
         (&[2, 3, 4, 2], &[3, 3, 3, 2], &[2, 6, 8, 3], ConvSpec { strides: [2; 3], padding: Padding::Same, ..plain }),
         (&[1, 3, 2, 2], &[2, 3, 1, 2], &[1, 5, 6, 1], ConvSpec { dilations: [2; 3], ..plain }),

@@ -158,8 +158,8 @@ impl LayerContract {
         let checks: [fn(&Self, &Model) -> Check; 10] = [
             Self::config_survives,
             Self::weights_are_declared,
-            Self::shapes_agree,
             Self::bits_repeat,
+            Self::shapes_agree,
             Self::training_is_as_expected,
             Self::gradients_are_right,
             Self::frozen_weights_have_no_gradient,

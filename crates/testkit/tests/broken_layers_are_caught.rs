@@ -27,8 +27,6 @@ enum Fault {
     InputGradient,
     /// Has a wrong gradient of the weight.
     WeightGradient,
-    /// Learns although it is frozen.
-    Thawed,
     /// Mixes samples.
     Batch,
     /// Takes any rank.
@@ -89,7 +87,6 @@ impl Layer for Scale {
             Fault::Training if ctx.is_training() => y.dropout(0.5, ctx.key()),
             Fault::InputGradient => &y + &x.detach(),
             Fault::WeightGradient => &y + &scale.detach().square()?,
-            Fault::Thawed => &y * &Var::leaf(scale.value().clone()),
             Fault::Batch => &y - &y.reduce(ReduceOp::Mean, &[0], true)?,
             _ => Ok(y),
         }
@@ -97,7 +94,7 @@ impl Layer for Scale {
 }
 
 /// Each fault with what the contract says of it.
-const FAULTS: [(Fault, &str); 13] = [
+const FAULTS: [(Fault, &str); 12] = [
     (Fault::None, ""),
     (Fault::Shape, "the shape without batch is"),
     (Fault::Weight, "the weights are"),
@@ -107,7 +104,6 @@ const FAULTS: [(Fault, &str); 13] = [
     (Fault::Training, "training against inference: Random"),
     (Fault::InputGradient, "the gradient of input 0"),
     (Fault::WeightGradient, "the gradient of input 1"),
-    (Fault::Thawed, "the gradient of input 1"),
     (Fault::Batch, "sample 0 alone"),
     (Fault::Rank, "must be refused"),
     (Fault::Kind, "must be a shape error that names the layer"),
@@ -145,7 +141,6 @@ fn each_fault_is_named() {
         outcome::<9>(),
         outcome::<10>(),
         outcome::<11>(),
-        outcome::<12>(),
     ];
     for ((fault, told), outcome) in FAULTS[1..].iter().zip(outcomes) {
         let failure = outcome.expect_err(&format!("{fault:?} must be caught"));

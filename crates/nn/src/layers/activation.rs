@@ -51,7 +51,7 @@ impl Layer for ActivationLayer {
 /// Softmax along the last axis: as a layer, or as another layer's activation.
 ///
 /// # Formula
-/// y[i] = e^(x[i] − max x) / Σ e^(x[j] − max x).
+/// `y[i] = e^(x[i] − max x) / Σ e^(x[j] − max x)`.
 ///
 /// # Shapes
 /// (n, …, classes) → the same; every row sums to 1.

@@ -21,7 +21,7 @@ pub type Conv3D = Conv<3>;
 /// A layer of filters slid over `AXES` spatial axes.
 ///
 /// # Formula
-/// y[p, f] = activation(bias[f] + Σ x[p·stride + t·dilation − before, c] · kernel[t, c, f]) over taps t and channels c. As everywhere in
+/// `y[p, f] = activation(bias[f] + Σ x[p·stride + t·dilation − before, c] · kernel[t, c, f])` over taps t and channels c. As everywhere in
 /// deep learning this is a cross-correlation: the kernel is not flipped.
 ///
 /// # Shapes
@@ -320,7 +320,10 @@ pub(crate) fn check_drop_connect(class: &str, rate: f32) -> Result<()> {
 /// The kernel as this pass sees it: with connections dropped in training.
 pub(crate) fn connected(ctx: &Context<'_>, rate: f32) -> Result<Var> {
     let kernel = ctx.weight("kernel")?;
-    if ctx.is_training() { kernel.dropout(rate, ctx.key().fold_str("drop_connect")) } else { Ok(kernel.clone()) }
+    if rate == 0.0 || !ctx.is_training() {
+        return Ok(kernel.clone());
+    }
+    kernel.dropout(rate, ctx.key().fold_str("drop_connect"))
 }
 
 /// Adds a penalty on a layer's output, divided by the number of samples as in Keras.

@@ -23,7 +23,7 @@ pub type Conv3DTranspose = ConvTranspose<3>;
 /// A convolution run backwards: each input position spreads a copy of the kernel over the output.
 ///
 /// # Formula
-/// y[p·stride + t·dilation − before, f] += x[p, c] · kernel[t, f, c], plus bias[f], activated: the gradient of a convolution
+/// `y[p·stride + t·dilation − before, f] += x[p, c] · kernel[t, f, c]`, plus `bias[f]`, activated: the gradient of a convolution
 /// with respect to its input.
 ///
 /// # Shapes

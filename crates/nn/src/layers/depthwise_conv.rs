@@ -21,7 +21,7 @@ pub type DepthwiseConv2D = DepthwiseConv<2>;
 /// Filters that see one channel each: `depth_multiplier` of them for every channel.
 ///
 /// # Formula
-/// y[p, c·multiplier + m] = activation(bias[c·multiplier + m] + Σ x[p·stride + t·dilation − before, c] · kernel[t, c, m]) over taps t.
+/// `y[p, c·multiplier + m] = activation(bias[c·multiplier + m] + Σ x[p·stride + t·dilation − before, c] · kernel[t, c, m])` over taps t.
 ///
 /// # Shapes
 /// (n, spatial…, channels) → (n, spatial′…, channels · multiplier), spatial′ as for [`super::Conv`]. Weights: `kernel`
@@ -92,6 +92,7 @@ pub(super) fn depthwise_shape(class: &str, input: &Shape, kernel: &Shape, spec: 
 impl<const AXES: usize> DepthwiseConv<AXES> {
     /// Kernels of the given size, one number for all axes or one for each.
     pub fn new(kernel_size: impl Sizes<AXES>) -> Self {
+        const { assert!(AXES == 1 || AXES == 2, "Keras has this layer for one and two spatial axes") };
         DepthwiseConv {
             kernel_size: kernel_size.sizes(),
             depth_multiplier: 1,
@@ -143,7 +144,7 @@ impl<const AXES: usize> DepthwiseConv<AXES> {
     }
 
     fn class() -> &'static str {
-        ["DepthwiseConv1D", "DepthwiseConv2D", "DepthwiseConv3D"][AXES - 1]
+        ["DepthwiseConv1D", "DepthwiseConv2D"][AXES - 1]
     }
 
     pub(crate) fn from_config(config: &Config<'_>) -> Result<Arc<dyn Layer>> {

@@ -1,6 +1,6 @@
 //! The layers, one family a file.
 //!
-//! To add one: write its file, name it here, and add its class to [`CONSTRUCTORS`]. Nothing else.
+//! To add one: write its file, name it here, and add its class to `CONSTRUCTORS`. Nothing else.
 
 mod activation;
 mod batch_normalization;

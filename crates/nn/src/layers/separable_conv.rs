@@ -62,6 +62,7 @@ pub struct SeparableConv<const AXES: usize> {
 impl<const AXES: usize> SeparableConv<AXES> {
     /// `filters` outputs from kernels of the given size, one number for all axes or one for each.
     pub fn new(filters: usize, kernel_size: impl Sizes<AXES>) -> Self {
+        const { assert!(AXES == 1 || AXES == 2, "Keras has this layer for one and two spatial axes") };
         SeparableConv {
             filters,
             kernel_size: kernel_size.sizes(),
@@ -120,7 +121,7 @@ impl<const AXES: usize> SeparableConv<AXES> {
     }
 
     fn class() -> &'static str {
-        ["SeparableConv1D", "SeparableConv2D", "SeparableConv3D"][AXES - 1]
+        ["SeparableConv1D", "SeparableConv2D"][AXES - 1]
     }
 
     pub(crate) fn from_config(config: &Config<'_>) -> Result<Arc<dyn Layer>> {
