@@ -232,6 +232,30 @@ fn pooling() {
     }
 }
 
+/// The maximum drops the gradients of values that a ReLU cut off, and the ReLU relies on it only where all gradients came
+/// that way.
+#[test]
+fn maximum_over_a_relu() {
+    let pool = PoolSpec { kind: PoolKind::Max, window: [2; 3], strides: [2; 3], padding: Padding::Valid };
+    let overlapping = PoolSpec { strides: [1; 3], ..pool };
+    let inputs = tensors(&[&[2, 6, 5, 2], &[3, 3, 2, 3], &[3]]);
+    let conv = |x: &[Var]| x[0].conv(&x[1], Some(&x[2]), &ConvSpec::default(), Activation::Relu);
+    for spec in [pool, overlapping] {
+        passes("conv, relu, maximum", &inputs, |x| conv(x)?.pool(&spec));
+        passes("relu, maximum", &inputs[..1], |x| x[0].relu()?.pool(&spec));
+        passes("relu, used twice", &inputs, |x| {
+            let y = conv(x)?;
+            let total = |y: Var| y.reduce(ReduceOp::Sum, &[0, 1, 2, 3], false);
+            total(y.pool(&spec)?)?.add(&total(y.square()?)?)
+        });
+        let average = PoolSpec { kind: PoolKind::Average, ..spec };
+        passes("relu, both poolings", &inputs, |x| {
+            let y = conv(x)?;
+            y.pool(&spec)?.add(&y.pool(&average)?)
+        });
+    }
+}
+
 #[test]
 fn reductions_of_every_kind_along_every_set_of_axes() {
     for op in [ReduceOp::Sum, ReduceOp::Mean, ReduceOp::Max, ReduceOp::Min] {

@@ -19,6 +19,20 @@ pub struct Cli {
     /// Where to compute: cpu, or cuda:N in a build with CUDA [default: cpu].
     #[arg(long, global = true, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// How convolutions are computed; auto decides by shape.
+    #[arg(long, global = true, value_name = "ALGORITHM", default_value = "auto")]
+    pub conv_algorithm: ConvAlgorithmName,
+}
+
+/// The algorithms of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConvAlgorithmName {
+    /// By shape.
+    Auto,
+    /// The sum of products as written.
+    Direct,
+    /// Winograd's minimal filtering wherever it is possible.
+    Winograd,
 }
 
 /// The commands.

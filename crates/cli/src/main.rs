@@ -10,10 +10,11 @@ mod process;
 mod profile;
 mod recipes;
 
-use arguments::{Cli, Command};
+use arguments::{Cli, Command, ConvAlgorithmName};
 use clap::Parser;
 use output::Output;
 use std::process::ExitCode;
+use striate::tensor::ConvAlgorithm;
 use striate::{DeviceOptions, Result};
 
 fn main() -> ExitCode {
@@ -30,7 +31,13 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     let output = Output::new(cli.json);
-    striate::set_device(striate::open_device(&DeviceOptions { name: cli.device, threads: cli.threads })?)?;
+    let conv_algorithm = match cli.conv_algorithm {
+        ConvAlgorithmName::Auto => ConvAlgorithm::Auto,
+        ConvAlgorithmName::Direct => ConvAlgorithm::Direct,
+        ConvAlgorithmName::Winograd => ConvAlgorithm::Winograd,
+    };
+    let options = DeviceOptions { name: cli.device, threads: cli.threads, conv_algorithm };
+    striate::set_device(striate::open_device(&options)?)?;
     match cli.command {
         Command::Train(arguments) => commands::train::run(&arguments, &output),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &output),

@@ -102,10 +102,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collector {
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
-            if let Some(facts) = span.extensions_mut().get_mut::<Facts>() {
-                facts.entered = Some(Instant::now());
-            }
+        if let Some(span) = context.span(id)
+            && let Some(facts) = span.extensions_mut().get_mut::<Facts>()
+        {
+            facts.entered = Some(Instant::now());
         }
     }
 
@@ -210,8 +210,8 @@ fn table(records: &Records, peak: &Peak) -> String {
     );
     let _ = writeln!(
         text,
-        "{:<20} {:<22} {:<9} {:>7} {:>9} {:>7} {:>8} {:>7} {:>6}  {}",
-        "layer", "kernel", "algorithm", "calls", "time ms", "share", "GFLOP/s", "of peak", "GB/s", "limit"
+        "{:<20} {:<22} {:<9} {:>7} {:>9} {:>7} {:>8} {:>7} {:>6}  limit",
+        "layer", "kernel", "algorithm", "calls", "time ms", "share", "GFLOP/s", "of peak", "GB/s"
     );
     for layer in &records.order {
         let mut rows: Vec<(&str, &Total)> = records

@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let threads = arguments.next().and_then(|n| n.parse().ok());
     let filter = arguments.next().unwrap_or_default();
-    let options = CpuOptions { threads, isa: None };
+    let options = CpuOptions { threads, ..CpuOptions::default() };
     let peak = measure_peak(options)?;
     let device = Device::new(CpuBackend::new(options)?);
     let info = device.info();

@@ -113,7 +113,7 @@ impl Net {
 
 fn main() -> Result<()> {
     let threads = std::env::args().nth(1).and_then(|n| n.parse().ok());
-    let device = Device::new(CpuBackend::new(CpuOptions { threads, isa: None })?);
+    let device = Device::new(CpuBackend::new(CpuOptions { threads, ..CpuOptions::default() })?);
     let mut net = Net::new(&device)?;
     let x = random(77, [64, 28, 28, 1], &net.device)?;
     let labels: Vec<f32> = (0..640).map(|i| f32::from(u8::from(i % 10 == i / 10 % 10))).collect();

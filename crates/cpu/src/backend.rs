@@ -6,7 +6,7 @@ use crate::threads::Threads;
 use crate::{conv, dropout, elementwise, layout, matmul, pool, reduce, softmax, update};
 use std::fmt;
 use striate_tensor::{
-    Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Element, Epilogue, Error, HostBuffer, Key, MAX_RANK,
+    Backend, BinaryOp, ConvAlgorithm, ConvGeometry, DType, DeviceInfo, Element, Epilogue, Error, HostBuffer, Key, MAX_RANK,
     MatmulGeometry, MemoryStats, PadGeometry, PoolGeometry, ReduceOp, Result, Shape, Storage, Tensor, UnaryOp,
     UpdateRule,
 };
@@ -18,6 +18,9 @@ pub struct CpuOptions {
     pub threads: Option<usize>,
     /// The instruction set. Default: the environment variable `STRIATE_ISA`, else the best available.
     pub isa: Option<Isa>,
+    /// What [`ConvAlgorithm::Auto`] means here; a convolution that asks for an algorithm gets that. Default: decided by each
+    /// convolution's shapes.
+    pub algorithm: ConvAlgorithm,
 }
 
 /// What kernels need: memory, threads, and the instruction set they may use.
@@ -25,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) memory: Memory,
     pub(crate) threads: Threads,
     pub(crate) level: Level,
+    /// What convolutions that leave the choice open use.
+    pub(crate) algorithm: ConvAlgorithm,
 }
 
 /// The CPU back end: every primitive of [`Backend`] in float32; memory and layout in all types.
@@ -42,15 +47,20 @@ impl CpuBackend {
     /// ```
     /// use striate_cpu::{CpuBackend, CpuOptions, Isa};
     /// use striate_tensor::{Device, Tensor};
-    /// let device = Device::new(CpuBackend::new(CpuOptions { threads: Some(1), isa: Some(Isa::Portable) })?);
+    /// let options = CpuOptions { threads: Some(1), isa: Some(Isa::Portable), ..CpuOptions::default() };
+    /// let device = Device::new(CpuBackend::new(options)?);
     /// let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2], &device)?;
     /// assert_eq!(x.matmul(&x)?.to_vec::<f32>()?, [7.0, 10.0, 15.0, 22.0]);
     /// # Ok::<(), striate_tensor::Error>(())
     /// ```
     pub fn new(options: CpuOptions) -> Result<CpuBackend> {
         let isa = options.isa.map_or_else(Isa::from_environment, Ok)?;
-        let context =
-            Context { memory: Memory::new(), threads: Threads::new(options.threads)?, level: Level::new(isa)? };
+        let context = Context {
+            memory: Memory::new(),
+            threads: Threads::new(options.threads)?,
+            level: Level::new(isa)?,
+            algorithm: options.algorithm,
+        };
         Ok(CpuBackend { context })
     }
 }

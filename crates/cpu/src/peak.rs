@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn limits_are_plausible() {
-        let peak = measure_peak(CpuOptions { threads: Some(1), isa: None }).unwrap();
+        let peak = measure_peak(CpuOptions { threads: Some(1), ..CpuOptions::default() }).unwrap();
         assert!(peak.gflops > 0.5 && peak.triad_gb_s > 0.2 && peak.threads == 1, "{peak:?}");
     }
 }

@@ -19,19 +19,28 @@ fn taps(g: &PoolGeometry, axis: usize, position: usize) -> (usize, usize, usize)
 }
 
 /// A winner's index in its window.
-trait Index: Element {
+trait Index: Element + Default {
     fn of(tap: usize) -> Self;
+    fn tap(self) -> i32;
 }
 impl Index for u8 {
     #[inline(always)]
     fn of(tap: usize) -> u8 {
         tap as u8
     }
+    #[inline(always)]
+    fn tap(self) -> i32 {
+        i32::from(self)
+    }
 }
 impl Index for i32 {
     #[inline(always)]
     fn of(tap: usize) -> i32 {
         tap as i32
+    }
+    #[inline(always)]
+    fn tap(self) -> i32 {
+        self
     }
 }
 
@@ -92,21 +101,52 @@ impl<I: Index> Kernel for MaxRow<'_, I> {
     }
 }
 
+/// Channels that the loops over 2×2 windows take at a time: a length known beforehand becomes whole vectors.
+const LANES: usize = 16;
+
+/// LANES elements from `at` on, or as many as there are, then zeros. A copy: it is known not to overlap anything.
 #[inline(always)]
-fn max_of_four<I: Index>([a, b, c, d]: [&[f32]; 4], y: &mut [f32], indices: &mut [I]) {
-    let four = a.iter().zip(b).zip(c).zip(d);
-    if indices.is_empty() {
-        for (y, (((&a, &b), &c), &d)) in y.iter_mut().zip(four) {
-            let top = if b > a { b } else { a };
-            let bottom = if d > c { d } else { c };
-            *y = if bottom > top { bottom } else { top };
-        }
-        return;
+fn some<T: Copy + Default>(from: &[T], at: usize) -> [T; LANES] {
+    let mut lanes = [T::default(); LANES];
+    if at + LANES <= from.len() {
+        lanes.copy_from_slice(&from[at..at + LANES]);
+    } else {
+        lanes[..from.len() - at].copy_from_slice(&from[at..]);
     }
-    for ((y, index), (((&a, &b), &c), &d)) in y.iter_mut().zip(indices).zip(four) {
-        let (top, first) = if b > a { (b, I::of(1)) } else { (a, I::of(0)) };
-        let (bottom, second) = if d > c { (d, I::of(3)) } else { (c, I::of(2)) };
-        (*y, *index) = if bottom > top { (bottom, second) } else { (top, first) };
+    lanes
+}
+
+/// Writes what [`some`] read.
+#[inline(always)]
+fn put<T: Copy>(to: &mut [T], at: usize, lanes: &[T; LANES]) {
+    if at + LANES <= to.len() {
+        to[at..at + LANES].copy_from_slice(lanes);
+    } else {
+        let left = to.len() - at;
+        to[at..].copy_from_slice(&lanes[..left]);
+    }
+}
+
+#[inline(always)]
+fn max_of_four<I: Index>(four: [&[f32]; 4], y: &mut [f32], indices: &mut [I]) {
+    for at in (0..y.len()).step_by(LANES) {
+        let [a, b, c, d] = [some(four[0], at), some(four[1], at), some(four[2], at), some(four[3], at)];
+        let mut best = [0.0; LANES];
+        let mut which = [0i32; LANES];
+        for i in 0..LANES {
+            let (top, first) = if b[i] > a[i] { (b[i], 1) } else { (a[i], 0) };
+            let (bottom, second) = if d[i] > c[i] { (d[i], 3) } else { (c[i], 2) };
+            best[i] = if bottom > top { bottom } else { top };
+            which[i] = if bottom > top { second } else { first };
+        }
+        put(y, at, &best);
+        if !indices.is_empty() {
+            let mut taps = [I::default(); LANES];
+            for i in 0..LANES {
+                taps[i] = I::of(which[i] as usize);
+            }
+            put(indices, at, &taps);
+        }
     }
 }
 
@@ -209,6 +249,9 @@ impl<I: Index> Kernel for BackwardRows<'_, I> {
         if !covers {
             dx.fill(0.0);
         }
+        if let (Some(indices), true) = (indices, disjoint && g.window == [1, 2, 2] && g.pad_before == [0; 3]) {
+            return two_by_two(g, dy, indices, dx);
+        }
         let mut at = 0;
         for od in 0..g.output[0] {
             let (t0, i0, n0) = taps(g, 0, od);
@@ -248,6 +291,41 @@ impl<I: Index> Kernel for BackwardRows<'_, I> {
             }
         }
     }
+}
+
+/// Scatters the gradients of windows of 2×2 that share no input and lie inside it, all four of a window at once.
+#[inline(always)]
+fn two_by_two<I: Index>(g: &PoolGeometry, dy: &[f32], indices: &[I], dx: &mut [f32]) {
+    let (c, row) = (g.channels, g.input[2] * g.channels);
+    let lines = dy.chunks_exact(g.output[2] * c).zip(indices.chunks_exact(g.output[2] * c));
+    for (line, (dy, indices)) in lines.enumerate() {
+        let (od, oh) = (line / g.output[1], line % g.output[1]);
+        let first = (od * g.strides[0] * g.input[1] + oh * g.strides[1]) * row;
+        let (top, bottom) = dx[first..first + 2 * row].split_at_mut(row);
+        for (ow, (dy, indices)) in dy.chunks_exact(c).zip(indices.chunks_exact(c)).enumerate() {
+            let start = ow * g.strides[2] * c;
+            let (top, bottom) = (&mut top[start..start + 2 * c], &mut bottom[start..start + 2 * c]);
+            let (a, b) = top.split_at_mut(c);
+            let (d, e) = bottom.split_at_mut(c);
+            for at in (0..c).step_by(LANES) {
+                let (dy, indices) = (some(dy, at), some(indices, at));
+                put(a, at, &only(&dy, &indices, 0));
+                put(b, at, &only(&dy, &indices, 1));
+                put(d, at, &only(&dy, &indices, 2));
+                put(e, at, &only(&dy, &indices, 3));
+            }
+        }
+    }
+}
+
+/// The gradients whose winner is `tap`; zero for the others.
+#[inline(always)]
+fn only<I: Index>(dy: &[f32; LANES], indices: &[I; LANES], tap: i32) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    for i in 0..LANES {
+        lanes[i] = if indices[i].tap() == tap { dy[i] } else { 0.0 };
+    }
+    lanes
 }
 
 pub(crate) fn backward(cx: &Context, dy: &Tensor, indices: Option<&Tensor>, g: &PoolGeometry) -> Result<Storage> {

@@ -51,6 +51,11 @@ impl Threads {
         self.count
     }
 
+    /// Into how many tasks work that can be cut anywhere is cut, `work` being its weight in multiply-adds.
+    pub(crate) fn tasks(&self, work: u64) -> usize {
+        if self.count == 1 || work < WORTH_SHARING { 1 } else { 2 * self.count }
+    }
+
     /// Runs `task(0)` to `task(tasks − 1)`, in any order, on any thread; `work` is the whole's weight in multiply-adds.
     ///
     /// The caller takes part: small work never leaves it, and a worker that wakes late finds less to do.
@@ -108,6 +113,21 @@ mod tests {
             threads.pieces(&mut hits, 10, u64::MAX, |i, part| part.iter_mut().for_each(|h| *h += 1 + i as u32));
             assert!(hits.iter().enumerate().all(|(i, &h)| h == 1 + i as u32 / 10));
         }
+    }
+
+    #[test]
+    fn tasks_flush_denormals_on_every_thread_and_the_caller_does_not() {
+        use std::hint::black_box;
+        let halve = || black_box(f32::MIN_POSITIVE) * black_box(0.5);
+        let threads = Threads::new(Some(3)).unwrap();
+        let mut halves = vec![1.0; 64];
+        threads.pieces(&mut halves, 1, u64::MAX, |_, part| {
+            // Long enough for the workers to take part.
+            std::thread::sleep(std::time::Duration::from_micros(200));
+            part[0] = halve();
+        });
+        assert!(halves.iter().all(|&half| half == 0.0));
+        assert!(halve() > 0.0);
     }
 
     #[test]

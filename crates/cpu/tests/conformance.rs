@@ -4,7 +4,7 @@ use striate_cpu::{CpuBackend, CpuOptions, Isa};
 use striate_tensor::Device;
 
 fn device(isa: Isa, threads: usize) -> Device {
-    let options = CpuOptions { threads: Some(threads), isa: Some(isa) };
+    let options = CpuOptions { threads: Some(threads), isa: Some(isa), ..CpuOptions::default() };
     Device::new(CpuBackend::new(options).expect("an available instruction set"))
 }
 

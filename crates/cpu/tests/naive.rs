@@ -9,7 +9,8 @@ fn devices() -> Vec<Device> {
     let mut all = Vec::new();
     for isa in Isa::available() {
         for threads in [1, 2, 3] {
-            all.push(Device::new(CpuBackend::new(CpuOptions { threads: Some(threads), isa: Some(isa) }).unwrap()));
+            let options = CpuOptions { threads: Some(threads), isa: Some(isa), ..CpuOptions::default() };
+            all.push(Device::new(CpuBackend::new(options).unwrap()));
         }
     }
     all

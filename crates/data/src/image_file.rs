@@ -179,9 +179,7 @@ fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<Box<dyn ImageDecoder + 'a>> 
         return Err(match ImageFormat::from_path(path) {
             Ok(_) if bytes.is_empty() => damaged("an empty file"),
             Ok(_) => damaged("content that is no picture, in spite of the file's name"),
-            Err(_) => {
-                Error::data(name(), "the picture must be of a known format", "unknown content", "save it as PNG")
-            }
+            Err(_) => Error::data(name(), "the picture must be of a known format", "unknown content", "save it as PNG"),
         });
     };
     let mut limits = Limits::default();
@@ -239,12 +237,14 @@ fn too_large(path: &Path, received: String) -> Error {
 
 fn refused(path: &Path, error: ImageError) -> Error {
     let name = path.display().to_string();
+    // Some decoders' messages have several lines.
+    let line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     match error {
-        ImageError::Limits(error) => too_large(path, error.to_string()),
+        ImageError::Limits(error) => too_large(path, line(error.to_string())),
         ImageError::Unsupported(error) => {
-            Error::data(name, "the picture must be of a known format", error.to_string(), "save it as PNG")
+            Error::data(name, "the picture must be of a known format", line(error.to_string()), "save it as PNG")
         }
-        error => Error::data(name, "the picture must not be damaged", error.to_string(), "save it anew"),
+        error => Error::data(name, "the picture must not be damaged", line(error.to_string()), "save it anew"),
     }
 }
 

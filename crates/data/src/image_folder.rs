@@ -152,8 +152,12 @@ impl ImageFolder {
             }
             let bad: HashSet<&Path> = skipped.iter().map(|file| file.path.as_path()).collect();
             let mut good = files.iter().map(|path| !bad.contains(path.as_path()));
-            let (kept_files, kept_labels) =
-                files.iter().zip(&labels).filter(|_| good.next().unwrap_or(false)).map(|(f, l)| (f.clone(), *l)).unzip();
+            let (kept_files, kept_labels) = files
+                .iter()
+                .zip(&labels)
+                .filter(|_| good.next().unwrap_or(false))
+                .map(|(f, l)| (f.clone(), *l))
+                .unzip();
             (files, labels) = (kept_files, kept_labels);
             counts = vec![0; counts.len()];
             labels.iter().for_each(|&label| counts[label as usize] += 1);
@@ -232,9 +236,8 @@ impl ImageFolder {
 fn chosen_classes(folder: &Path, options: &FolderOptions) -> Result<Vec<String>> {
     let found = class_names(folder)?;
     let names = if options.classes.is_empty() { found.clone() } else { options.classes.clone() };
-    let refuse = |rule: &str, received: String, hint: &str| {
-        Err(Error::data(folder.display().to_string(), rule, received, hint))
-    };
+    let refuse =
+        |rule: &str, received: String, hint: &str| Err(Error::data(folder.display().to_string(), rule, received, hint));
     if let Some(missing) = names.iter().find(|name| !found.contains(name)) {
         return refuse("every class must have a folder", format!("none for {missing}"), "");
     }

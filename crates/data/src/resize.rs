@@ -144,8 +144,7 @@ fn nearest(picture: &Picture, (rows, columns): (Span, Span), (height, width): (u
         };
         (0..target).map(next).collect::<Vec<usize>>()
     };
-    let (down, across) =
-        (positions(rows, picture.height(), height), positions(columns, picture.width(), width));
+    let (down, across) = (positions(rows, picture.height(), height), positions(columns, picture.width(), width));
     let channels = picture.channels();
     let mut bytes = Vec::with_capacity(height * width * channels);
     for row in down {
@@ -206,9 +205,8 @@ impl Weights {
 
     /// The range of source pixels that are read at all.
     fn reach(&self) -> (usize, usize) {
-        self.each().fold((usize::MAX, 0), |(low, high), (first, weights)| {
-            (low.min(first), high.max(first + weights.len()))
-        })
+        self.each()
+            .fold((usize::MAX, 0), |(low, high), (first, weights)| (low.min(first), high.max(first + weights.len())))
     }
 
     /// Every row of `source`, `width` pixels of C channels, brought to the target's width.

@@ -45,12 +45,7 @@ pub struct Standardize {
 
 impl Default for Standardize {
     fn default() -> Self {
-        Standardize {
-            preprocessing: None,
-            rescale: 1.0,
-            samplewise_center: false,
-            samplewise_std_normalization: false,
-        }
+        Standardize { preprocessing: None, rescale: 1.0, samplewise_center: false, samplewise_std_normalization: false }
     }
 }
 

@@ -125,12 +125,16 @@ fn take_over(model: &mut Model, file: &TensorFile) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights_sha256;
     use std::fs;
+    use std::sync::LazyLock;
     use striate_nn::{Call, Sequential, Symbol, layers::*};
     use striate_tensor::Activation::Relu;
 
+    /// One device for all models, so that their values can meet.
     fn device() -> Device {
-        striate_testkit::reference::device()
+        static DEVICE: LazyLock<Device> = LazyLock::new(striate_testkit::reference::device);
+        DEVICE.clone()
     }
 
     fn model() -> Model {
@@ -161,7 +165,8 @@ mod tests {
         assert_eq!(weights_sha256(&back.model).unwrap(), weights_sha256(&model).unwrap());
         assert_eq!(back.model.summary(), model.summary());
         let x = Tensor::from_vec((0..72).map(|v| v as f32 / 72.0).collect(), [1, 6, 6, 2], &device()).unwrap();
-        let [a, b] = [&model, &back.model].map(|m| m.predict_on(&[x.clone()]).unwrap()[0].to_vec::<f32>().unwrap());
+        let [a, b] =
+            [&model, &back.model].map(|m| m.predict_on(std::slice::from_ref(&x)).unwrap()[0].to_vec::<f32>().unwrap());
         assert_eq!(a, b);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use striate_cpu::{CpuBackend, CpuOptions};
-use striate_tensor::{Device, Error, Result};
+use striate_tensor::{ConvAlgorithm, Device, Error, Result};
 
 /// What [`open_device`] opens.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +11,8 @@ pub struct DeviceOptions {
     pub name: Option<String>,
     /// Worker threads of the CPU. Default all cores.
     pub threads: Option<usize>,
+    /// The algorithm of convolutions that do not ask for one themselves. Default by shape.
+    pub conv_algorithm: ConvAlgorithm,
 }
 
 static CHOSEN: OnceLock<Device> = OnceLock::new();
@@ -21,7 +23,11 @@ static CHOSEN: OnceLock<Device> = OnceLock::new();
 /// [`Error::Device`] for one that this build or machine does not have.
 pub fn open_device(options: &DeviceOptions) -> Result<Device> {
     match options.name.as_deref().unwrap_or("cpu") {
-        "cpu" => Ok(Device::new(CpuBackend::new(CpuOptions { threads: options.threads, ..CpuOptions::default() })?)),
+        "cpu" => Ok(Device::new(CpuBackend::new(CpuOptions {
+            threads: options.threads,
+            algorithm: options.conv_algorithm,
+            ..CpuOptions::default()
+        })?)),
         name if name == "cuda" || name.starts_with("cuda:") => Err(Error::device(
             name,
             "a CUDA device needs a build with the CUDA back end",

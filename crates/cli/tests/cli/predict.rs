@@ -127,7 +127,7 @@ fn names_need_not_be_unicode() {
     let output = predict(&[name]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(json_lines(&stdout(&output))[0]["error"].as_str().unwrap().contains("no such file"));
-    let mut command = striate(["summary"]);
+    let mut command = striate(["evaluate", "--json"]);
     command.arg(name);
     crate::process::fail(command, 1, &["no such file"]);
 }

@@ -34,10 +34,10 @@ pub(crate) fn forward(
     if is_depthwise(g) {
         let _span = span("conv", "depthwise", g);
         depthwise::forward(cx, input, weights, g, bias, epilogue.activation, &mut y);
-    } else if winograd::is_chosen(g, Pass::Forward) {
+    } else if winograd::is_chosen(cx, g, Pass::Forward) {
         let _span = span("conv", "winograd", g);
         let transformed =
-            kernel.prepared(direct::key(g, u64::MAX), || TransformedKernel::new(cx, weights, g, Pass::Forward))?;
+            kernel.prepared(direct::key(g, u64::MAX), || TransformedKernel::new(cx, weights, g, Pass::Forward, false))?;
         let relu = epilogue.activation == Activation::Relu;
         winograd::run(cx, &Tiles::new(g, Pass::Forward), &transformed, input, bias, relu, &mut y)?;
         if !relu && epilogue.activation != Activation::Linear {
@@ -58,10 +58,9 @@ pub(crate) fn input_gradient(cx: &Context, dy: &Tensor, kernel: &Tensor, g: &Con
     if is_depthwise(g) {
         let _span = span("conv_backward_input", "depthwise", g);
         depthwise::input_gradient(cx, gradient, weights, g, &mut dx);
-    } else if winograd::is_chosen(g, Pass::InputGradient) {
+    } else if winograd::is_chosen(cx, g, Pass::InputGradient) {
         let _span = span("conv_backward_input", "winograd", g);
-        let transformed = TransformedKernel::new(cx, weights, g, Pass::InputGradient)?;
-        winograd::run(cx, &Tiles::new(g, Pass::InputGradient), &transformed, gradient, None, false, &mut dx)?;
+        winograd::input_gradient(cx, g, weights, gradient, &mut dx)?;
     } else {
         let _span = span("conv_backward_input", "direct", g);
         let mut parts = Vec::new();
@@ -91,7 +90,7 @@ pub(crate) fn kernel_gradient(
         if let Some(db) = &mut db {
             crate::reduce::columns(cx, gradient, g.out_channels, db)?;
         }
-    } else if winograd::is_chosen(g, Pass::KernelGradient) {
+    } else if winograd::is_chosen(cx, g, Pass::KernelGradient) {
         let _span = span("conv_backward_kernel", "winograd", g);
         let tiles = Tiles::new(g, Pass::KernelGradient);
         winograd::kernel_gradient(cx, &tiles, input, gradient, &mut dw, db.as_deref_mut())?;

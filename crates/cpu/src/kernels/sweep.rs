@@ -24,6 +24,7 @@ impl RowTable {
     }
 
     /// Adds a row that starts at element `a` of the left operand and `c` of the result.
+    #[inline]
     pub(crate) fn push(&mut self, a: usize, c: usize) {
         self.a.push(a);
         self.c.push(c);

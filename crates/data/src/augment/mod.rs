@@ -79,8 +79,7 @@ impl Augmentation {
             column_zoom,
             flip_horizontal: half("horizontal_flip", self.horizontal_flip),
             flip_vertical: half("vertical_flip", self.vertical_flip),
-            channel_shift: (self.channel_shift_range != 0.0)
-                .then(|| within("channel_shift", self.channel_shift_range)),
+            channel_shift: (self.channel_shift_range != 0.0).then(|| within("channel_shift", self.channel_shift_range)),
             brightness: self.brightness_range.map(|(low, high)| stream("brightness").uniform_in(low, high)),
             fill_mode: self.fill_mode,
             cval: self.cval,

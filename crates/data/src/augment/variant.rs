@@ -84,8 +84,7 @@ impl Variant {
     fn unflipped(&self, height: usize, width: usize) -> Option<Matrix> {
         let parts = [
             (self.theta != 0.0).then(|| rotation(self.theta)),
-            (self.column_shift != 0.0 || self.row_shift != 0.0)
-                .then(|| translation(self.column_shift, self.row_shift)),
+            (self.column_shift != 0.0 || self.row_shift != 0.0).then(|| translation(self.column_shift, self.row_shift)),
             (self.shear != 0.0).then(|| shear(self.shear)),
             (self.column_zoom != 1.0 || self.row_zoom != 1.0).then(|| zoom(self.column_zoom, self.row_zoom)),
         ];

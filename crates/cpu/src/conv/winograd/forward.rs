@@ -1,6 +1,6 @@
 //! The forward pass and the input gradient: blocks of tiles, transformed, multiplied, transformed back.
 
-use super::transforms::{InputTransform, OutputTransform, Pixels};
+use super::transforms::{GradientTransform, InputTransform, LastPanel, OutputTransform, Pixels, ScatterTransform};
 use super::{POINTS, Tiles, TransformedKernel, plane};
 use crate::backend::Context;
 use crate::kernels::{RowTable, Segment, Shared, Sweep, Write};
@@ -16,8 +16,19 @@ fn tiles_in_block(channels: usize) -> usize {
 /// Elements of a block's products that are in flight: its columns are taken in parts of this size.
 const PRODUCTS: usize = 96 << 10;
 
-/// Tasks that the work is cut into at least, where there are panels for it.
-const TASKS: usize = 8;
+/// The gradient of the input, `dx`, from that of the output: each tile of 4×4 outputs adds to the 6×6 inputs it saw. This is the
+/// transpose of the forward pass; where images are small it has fewer tiles than the input has.
+pub(crate) fn scatter(
+    cx: &Context,
+    tiles: &Tiles,
+    kernel: &TransformedKernel,
+    dy: &[f32],
+    dx: &mut [f32],
+) -> Result<()> {
+    let per_image = tiles.rows * tiles.columns;
+    let block = (tiles_in_block(tiles.out_channels) / per_image).clamp(1, tiles.batch) * per_image;
+    blocks(cx, tiles, kernel, dy, None, false, dx, (block, true))
+}
 
 /// Computes the outputs of all tiles. `bias` and `relu` are applied as they are written.
 pub(crate) fn run(
@@ -29,12 +40,28 @@ pub(crate) fn run(
     relu: bool,
     output: &mut [f32],
 ) -> Result<()> {
-    let channels = tiles.in_channels;
-    let block = tiles_in_block(channels).min(tiles.count());
+    let block = tiles_in_block(tiles.in_channels).min(tiles.count());
+    blocks(cx, tiles, kernel, input, bias, relu, output, (block, false))
+}
+
+#[expect(clippy::too_many_arguments)]
+fn blocks(
+    cx: &Context,
+    tiles: &Tiles,
+    kernel: &TransformedKernel,
+    input: &[f32],
+    bias: Option<&[f32]>,
+    relu: bool,
+    output: &mut [f32],
+    (block, scatter): (usize, bool),
+) -> Result<()> {
+    let channels = if scatter { tiles.out_channels } else { tiles.in_channels };
     let blocks = tiles.count().div_ceil(block);
-    // Few blocks are shared out by columns as well; each then transforms the inputs again, which costs little.
+    let work = (tiles.count() * POINTS) as u64 * (tiles.in_channels * tiles.out_channels) as u64;
+    // Few blocks are shared out by columns as well; each part then transforms the inputs again. The columns are independent:
+    // how they are shared out makes no difference to the result.
     let panels = kernel.panels();
-    let splits = TASKS.div_ceil(blocks).min(panels);
+    let splits = cx.threads.tasks(work).div_ceil(blocks).min(panels);
     let per_split = panels.div_ceil(splits);
     let splits = panels.div_ceil(per_split);
     let wide = kernel.panel_columns(0).2;
@@ -59,13 +86,14 @@ pub(crate) fn run(
         bias: padded_bias.as_deref(),
         relu,
         block,
+        scatter,
+        channels,
         per_split,
         at_once,
         table: table(block, channels, at_once * wide),
     };
     let shared = Shared::new(output);
     let failure = Mutex::new(None);
-    let work = (tiles.count() * POINTS) as u64 * (channels * tiles.out_channels) as u64;
     cx.threads.run(blocks * splits, work, |task| {
         if let Err(error) = job.compute(task / splits, task % splits, &shared) {
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -90,6 +118,10 @@ struct Job<'a> {
     bias: Option<&'a [f32]>,
     relu: bool,
     block: usize,
+    /// The transposed computation: from gradients of the tiles' outputs to those of their inputs.
+    scatter: bool,
+    /// Channels of what is read.
+    channels: usize,
     /// Panels of a task, and of those the ones whose products are in flight together.
     per_split: usize,
     at_once: usize,
@@ -98,7 +130,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn compute(&self, block: usize, split: usize, output: &Shared<'_, f32>) -> Result<()> {
-        let (cx, tiles, kernel, channels) = (self.cx, self.tiles, self.kernel, self.tiles.in_channels);
+        let (cx, tiles, kernel, channels) = (self.cx, self.tiles, self.kernel, self.channels);
         let first = block * self.block;
         let count = self.block.min(tiles.count() - first);
         let smaller;
@@ -115,13 +147,27 @@ impl Job<'_> {
         {
             let out = Shared::new(&mut transformed);
             for t in 0..count {
-                let starts = tiles.inputs(first + t);
-                cx.level.run(InputTransform {
-                    pixels: Pixels { data: self.input, starts, zeros: self.zeros, channels },
-                    out: &out,
-                    offset: t * channels,
-                    plane: in_plane,
-                });
+                let (data, zeros, offset) = (self.input, self.zeros, t * channels);
+                if self.scatter {
+                    cx.level.run(GradientTransform {
+                        pixels: Pixels { data, starts: tiles.outputs(first + t), zeros, channels },
+                        out: &out,
+                        offset,
+                        plane: in_plane,
+                        // One panel holds all channels. The zeros beyond a row's end fall into the next one's start, which
+                        // is written later, or into the gap between planes.
+                        panel: 0,
+                        width: usize::MAX,
+                        last: LastPanel { channel: usize::MAX, row: 0 },
+                    });
+                } else {
+                    cx.level.run(InputTransform {
+                        pixels: Pixels { data, starts: tiles.inputs(first + t), zeros, channels },
+                        out: &out,
+                        offset,
+                        plane: in_plane,
+                    });
+                }
             }
         }
         let out_plane = plane(self.block * columns);
@@ -153,16 +199,31 @@ impl Job<'_> {
             }
             let start = kernel.panel_columns(panel).0;
             let (end, real, _) = kernel.panel_columns(panel + together - 1);
+            if self.scatter {
+                let image = tiles.input[0] * tiles.input[1] * tiles.in_channels;
+                let per_image = tiles.rows * tiles.columns;
+                for pixel in (first / per_image * image..(first + count) / per_image * image).step_by(tiles.in_channels) {
+                    // SAFETY: these images' channels belong to this task alone.
+                    unsafe { output.slice(pixel + start, end + real - start) }.fill(0.0);
+                }
+            }
             for t in 0..count {
-                cx.level.run(OutputTransform {
-                    products: &products[t * columns..],
-                    plane: out_plane,
-                    channels: end + real - start,
-                    bias: self.bias.map(|bias| &bias[start..]),
-                    relu: self.relu,
-                    out: output,
-                    starts: tiles.outputs(first + t).map(|at| at.map(|at| at + start)),
-                });
+                let (products, plane, channels) = (&products[t * columns..], out_plane, end + real - start);
+                if self.scatter {
+                    let starts = tiles.inputs(first + t);
+                    cx.level.run(ScatterTransform { products, plane, channels, out: output, starts, channel: start });
+                } else {
+                    cx.level.run(OutputTransform {
+                        products,
+                        plane,
+                        channels,
+                        bias: self.bias.map(|bias| &bias[start..]),
+                        relu: self.relu,
+                        out: output,
+                        starts: tiles.outputs(first + t),
+                        channel: start,
+                    });
+                }
             }
             panel += together;
         }

@@ -19,8 +19,9 @@ pub(crate) struct TransformedKernel {
 }
 
 impl TransformedKernel {
-    /// Transforms the kernel (3, 3, in, out) for the forward pass, or turned round for the input gradient.
-    pub(crate) fn new(cx: &Context, kernel: &[f32], g: &ConvGeometry, pass: Pass) -> Result<TransformedKernel> {
+    /// Transforms the kernel (3, 3, in, out) for the forward pass; turned round for the input gradient, with `scatter` as
+    /// [`Tiles`](super::Tiles) of the output give it.
+    pub(crate) fn new(cx: &Context, kernel: &[f32], g: &ConvGeometry, pass: Pass, scatter: bool) -> Result<TransformedKernel> {
         let (c_in, c_out) = (g.in_channels, g.out_channels);
         let size = c_in * c_out;
         if pass != Pass::InputGradient {
@@ -30,7 +31,7 @@ impl TransformedKernel {
         cx.threads.pieces(&mut turned, size, 16 * size as u64, |t, out| {
             transpose(&kernel[t * size..(t + 1) * size], c_in, c_out, out);
         });
-        Self::of_taps(cx, &turned, std::array::from_fn(|t| (8 - t) * size), c_out, c_in)
+        Self::of_taps(cx, &turned, std::array::from_fn(|t| if scatter { t } else { 8 - t } * size), c_out, c_in)
     }
 
     fn of_taps(cx: &Context, kernel: &[f32], taps: [usize; 9], rows: usize, columns: usize) -> Result<Self> {

@@ -11,10 +11,12 @@ mod kernel_transform;
 mod transforms;
 
 pub(crate) use forward::run;
+use forward::scatter;
 pub(crate) use kernel_gradient::run as kernel_gradient;
 pub(crate) use kernel_transform::TransformedKernel;
 
-use striate_tensor::{ConvAlgorithm, ConvGeometry};
+use crate::backend::Context;
+use striate_tensor::{ConvAlgorithm, ConvGeometry, Result};
 
 /// Numbers of a transformed tile.
 pub(crate) const POINTS: usize = 36;
@@ -35,14 +37,15 @@ pub(crate) enum Pass {
 }
 
 /// Whether this algorithm is used: decided by the shapes alone.
-pub(crate) fn is_chosen(g: &ConvGeometry, pass: Pass) -> bool {
-    if g.algorithm == ConvAlgorithm::Direct || !is_possible(g) {
+pub(crate) fn is_chosen(cx: &Context, g: &ConvGeometry, pass: Pass) -> bool {
+    let asked = if g.algorithm == ConvAlgorithm::Auto { cx.algorithm } else { g.algorithm };
+    if asked == ConvAlgorithm::Direct || !is_possible(g) {
         return false;
     }
-    if g.algorithm == ConvAlgorithm::Winograd {
+    if asked == ConvAlgorithm::Winograd {
         return true;
     }
-    let tiles = Tiles::new(g, pass);
+    let tiles = if scatters(g, pass) { Tiles::new(g, Pass::Forward) } else { Tiles::new(g, pass) };
     // The transforms must be paid for by enough channels, the matrix products have enough rows, and the tiles must not
     // reach too far beyond the image. The direct algorithm multiplies each tap with each output of the convolution, in
     // every pass.
@@ -52,6 +55,23 @@ pub(crate) fn is_chosen(g: &ConvGeometry, pass: Pass) -> bool {
     let small = POINTS * g.in_channels * g.out_channels <= SMALL_KERNEL;
     let enough = if small && pass == Pass::Forward { 6 } else { 24 };
     channels >= 16 && tiles.count() >= enough && 3 * POINTS * tiles.rows * tiles.columns <= 2 * direct
+}
+
+/// Whether the input gradient starts from tiles of the output, because they are clearly fewer than tiles of the input.
+fn scatters(g: &ConvGeometry, pass: Pass) -> bool {
+    let [from_output, from_input] = [Pass::Forward, Pass::InputGradient].map(|pass| Tiles::new(g, pass));
+    let per_image = from_output.rows * from_output.columns;
+    pass == Pass::InputGradient && per_image <= 32 && 5 * from_output.count() <= 4 * from_input.count()
+}
+
+/// Computes the gradient of the input from that of the output.
+pub(crate) fn input_gradient(cx: &Context, g: &ConvGeometry, kernel: &[f32], dy: &[f32], dx: &mut [f32]) -> Result<()> {
+    let scattered = scatters(g, Pass::InputGradient);
+    let transformed = TransformedKernel::new(cx, kernel, g, Pass::InputGradient, scattered)?;
+    if scattered {
+        return scatter(cx, &Tiles::new(g, Pass::Forward), &transformed, dy, dx);
+    }
+    run(cx, &Tiles::new(g, Pass::InputGradient), &transformed, dy, None, false, dx)
 }
 
 fn is_possible(g: &ConvGeometry) -> bool {
@@ -116,23 +136,37 @@ impl Tiles {
     /// Where each of a tile's 6×6 inputs starts in memory; none outside the image.
     fn inputs(&self, tile: usize) -> [Option<usize>; POINTS] {
         let (image, first) = self.place(tile);
-        std::array::from_fn(|i| {
-            let at = [first[0] + i / INPUT_SIDE, first[1] + i % INPUT_SIDE];
-            let y = at[0].checked_sub(self.pad[0]).filter(|&y| y < self.input[0])?;
-            let x = at[1].checked_sub(self.pad[1]).filter(|&x| x < self.input[1])?;
-            Some(((image * self.input[0] + y) * self.input[1] + x) * self.in_channels)
-        })
+        grid::<INPUT_SIDE, POINTS>(image, first, self.pad, self.input, self.in_channels)
     }
 
     /// Where each of a tile's 4×4 outputs starts in memory; none outside the image.
     fn outputs(&self, tile: usize) -> [Option<usize>; OUTPUT_SIDE * OUTPUT_SIDE] {
         let (image, first) = self.place(tile);
-        std::array::from_fn(|i| {
-            let (y, x) = (first[0] + i / OUTPUT_SIDE, first[1] + i % OUTPUT_SIDE);
-            let inside = y < self.output[0] && x < self.output[1];
-            inside.then(|| ((image * self.output[0] + y) * self.output[1] + x) * self.out_channels)
-        })
+        grid::<OUTPUT_SIDE, { OUTPUT_SIDE * OUTPUT_SIDE }>(image, first, [0; 2], self.output, self.out_channels)
     }
+}
+
+/// Where the pixels of a square start: its corner lies at `first` − `pad` of an image of `size`.
+fn grid<const SIDE: usize, const N: usize>(
+    image: usize,
+    first: [usize; 2],
+    pad: [usize; 2],
+    size: [usize; 2],
+    channels: usize,
+) -> [Option<usize>; N] {
+    // Plain loops: for arrays this long `from_fn` and `map` are calls for each element.
+    let mut starts = [None; N];
+    for row in 0..SIDE {
+        let Some(y) = (first[0] + row).checked_sub(pad[0]).filter(|&y| y < size[0]) else { continue };
+        let line = (image * size[0] + y) * size[1];
+        for column in 0..SIDE {
+            let x = (first[1] + column).wrapping_sub(pad[1]);
+            if x < size[1] {
+                starts[row * SIDE + column] = Some((line + x) * channels);
+            }
+        }
+    }
+    starts
 }
 
 /// The distance between the planes of a transformed block: not a multiple of a page, so that the planes of one tile do

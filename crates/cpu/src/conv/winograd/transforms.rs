@@ -74,6 +74,27 @@ unsafe fn gradient_line<S: Simd>(y: [S::V; 4]) -> [S::V; 6] {
     }
 }
 
+/// Bm: six products to what they add to six inputs' gradients.
+#[inline(always)]
+unsafe fn scatter_line<S: Simd>(m: [S::V; 6]) -> [S::V; 6] {
+    // SAFETY: as the caller: below `Level::run`.
+    unsafe {
+        let zero = S::splat(0.0);
+        let (s, d) = (S::add(m[1], m[2]), sub::<S>(m[1], m[2]));
+        let (p, q) = (S::add(m[3], m[4]), sub::<S>(m[3], m[4]));
+        let all = S::add(S::add(m[0], s), p);
+        let twice = plus::<S>(d, 2.0, q);
+        [
+            plus::<S>(zero, 4.0, m[0]),
+            plus::<S>(plus::<S>(plus::<S>(zero, -2.0, q), -4.0, d), 4.0, m[5]),
+            plus::<S>(plus::<S>(plus::<S>(zero, -1.0, p), -4.0, s), -5.0, m[0]),
+            plus::<S>(twice, -5.0, m[5]),
+            all,
+            m[5],
+        ]
+    }
+}
+
 /// Gg: three taps.
 #[inline(always)]
 unsafe fn kernel_line<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
@@ -156,10 +177,13 @@ impl<const N: usize> Pixels<'_, N> {
     #[inline(always)]
     fn addresses(&self) -> [*const f32; N] {
         assert!(self.zeros.len() >= self.channels);
-        self.starts.map(|start| match start {
-            Some(start) => self.data[start..start + self.channels].as_ptr(),
-            None => self.zeros.as_ptr(),
-        })
+        let mut addresses = [self.zeros.as_ptr(); N];
+        for (address, start) in addresses.iter_mut().zip(&self.starts) {
+            if let Some(start) = *start {
+                *address = self.data[start..start + self.channels].as_ptr();
+            }
+        }
+        addresses
     }
 }
 
@@ -257,8 +281,9 @@ pub(super) struct OutputTransform<'a> {
     pub(super) bias: Option<&'a [f32]>,
     pub(super) relu: bool,
     pub(super) out: &'a Shared<'a, f32>,
-    /// Where each output's first channel goes; none if it lies outside the image.
+    /// Where each output lies, none outside the image, and the first channel.
     pub(super) starts: [Option<usize>; OUTPUTS],
+    pub(super) channel: usize,
 }
 
 impl Kernel for OutputTransform<'_> {
@@ -269,13 +294,16 @@ impl Kernel for OutputTransform<'_> {
         let padded = self.channels.div_ceil(S::LANES) * S::LANES;
         assert!((POINTS - 1) * self.plane + padded <= self.products.len());
         assert!(self.bias.is_none_or(|bias| bias.len() >= padded));
-        assert!(self.starts.iter().flatten().all(|start| start + self.channels <= self.out.len()));
+        let end = self.channel + self.channels;
+        for start in self.starts.iter().flatten() {
+            assert!(start + end <= self.out.len());
+        }
         let products = self.products.as_ptr();
         let mut c = 0;
         // SAFETY: products, bias and outputs were held against their lengths; the outputs belong to this task.
         unsafe {
             let least = S::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
-            let out = self.out.pointer(0);
+            let out = self.out.pointer(0).wrapping_add(self.channel);
             while c < self.channels {
                 let left = (self.channels - c).min(S::LANES);
                 let bias = if let Some(bias) = self.bias { S::load(bias.as_ptr().add(c)) } else { S::splat(0.0) };
@@ -283,6 +311,48 @@ impl Kernel for OutputTransform<'_> {
                     if let Some(start) = self.starts[i] {
                         let value = S::max(S::add(value, bias), least);
                         store::<S>(out.add(start + c), value, left);
+                    }
+                });
+                c += S::LANES;
+            }
+        }
+    }
+}
+
+/// Transforms a tile's products to gradients of its 6×6 inputs and adds them: point i of channel c is read at
+/// `products[i · plane + c]`.
+pub(super) struct ScatterTransform<'a> {
+    pub(super) products: &'a [f32],
+    pub(super) plane: usize,
+    /// Channels that are written; the products are padded to whole vectors.
+    pub(super) channels: usize,
+    pub(super) out: &'a Shared<'a, f32>,
+    /// Where each input lies, none outside the image, and the first channel.
+    pub(super) starts: [Option<usize>; POINTS],
+    pub(super) channel: usize,
+}
+
+impl Kernel for ScatterTransform<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let padded = self.channels.div_ceil(S::LANES) * S::LANES;
+        assert!((POINTS - 1) * self.plane + padded <= self.products.len());
+        let end = self.channel + self.channels;
+        for start in self.starts.iter().flatten() {
+            assert!(start + end <= self.out.len());
+        }
+        let (products, out) = (self.products.as_ptr(), self.out.pointer(0).wrapping_add(self.channel));
+        let mut c = 0;
+        // SAFETY: products and results were held against their lengths; the results belong to this task.
+        unsafe {
+            while c < self.channels {
+                let left = (self.channels - c).min(S::LANES);
+                both_ways!(S, scatter_line, INPUT_SIDE, 6, |i| S::load(products.add(i * self.plane + c)), |i, value| {
+                    if let Some(start) = self.starts[i] {
+                        let at = out.add(start + c);
+                        store::<S>(at, S::add(load::<S>(at, left), value), left);
                     }
                 });
                 c += S::LANES;
