@@ -2,7 +2,8 @@
 //!
 //! The arithmetic is Pillow's (<https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters>), which Keras's
 //! `load_img` uses: filters widen when a picture shrinks, weights are fixed-point numbers of 22 bits, and the rows are done
-//! before the columns with bytes between. The result is Pillow's to the bit.
+//! before the columns with bytes between. The result is Pillow's to the bit for [`Filter::Nearest`] and where one side
+//! changes; else within one step of 255, since recent versions choose by size which direction is rounded first.
 
 use crate::image_file::{MAX_SIDE, Picture};
 use std::f64::consts::PI;

@@ -6,7 +6,9 @@ use striate_tensor::{Error, Result, Shape};
 
 /// A function on one picture's values: 0..255, (height, width, channels), row-major, changed in place.
 #[derive(Clone)]
-pub struct Preprocess(Arc<dyn Fn(&mut [f32], &Shape) + Send + Sync>);
+pub struct Preprocess(Arc<Function>);
+
+type Function = dyn Fn(&mut [f32], &Shape) + Send + Sync;
 
 impl Preprocess {
     /// Wraps a function or a closure; it is called from several threads.
@@ -26,10 +28,10 @@ impl fmt::Debug for Preprocess {
 /// ```
 /// use striate_data::Standardize;
 /// use striate_tensor::Shape;
-/// let standardize = Standardize { rescale: 1.0 / 255.0, ..Standardize::default() };
+/// let standardize = Standardize { rescale: 0.5, ..Standardize::default() };
 /// let mut values = [0.0, 51.0, 255.0];
 /// standardize.apply(&mut values, &Shape::from([1, 3, 1]));
-/// assert_eq!(values, [0.0, 0.2, 1.0]);
+/// assert_eq!(values, [0.0, 25.5, 127.5]);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Standardize {

@@ -150,3 +150,54 @@ impl fmt::Display for Variant {
         f.write_str(&parts.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image_file::Colour;
+
+    #[test]
+    fn the_matrix_says_where_each_pixel_comes_from() {
+        let (height, width) = (20, 40);
+        let variant = Variant {
+            theta: 25.0,
+            row_shift: 1.5,
+            column_shift: -3.0,
+            shear: 9.0,
+            row_zoom: 0.8,
+            column_zoom: 1.1,
+            flip_horizontal: true,
+            fill_mode: FillMode::Constant,
+            cval: -1.0,
+            ..Variant::default()
+        };
+        let matrix = variant.matrix(height, width);
+        // Brightness that says the column, or the row: bilinear sampling gives the place itself.
+        for (along, [x, y, offset]) in matrix.into_iter().take(2).enumerate() {
+            let bytes = (0..height * width).map(|i| if along == 0 { i % width } else { i / width } as u8 * 6).collect();
+            let picture = Picture::new(bytes, height, width, Colour::Grey).unwrap();
+            let result = variant.apply(&picture);
+            let mut inside = 0;
+            for (i, &value) in result.iter().enumerate().filter(|(_, v)| **v >= 0.0) {
+                let (u, v) = ((i % width) as f64, (i / width) as f64);
+                let place = x * u + y * v + offset;
+                assert!((f64::from(value) - 6.0 * place).abs() < 1e-3, "{u} {v}: {value} for {place}");
+                inside += 1;
+            }
+            assert!(inside > height * width / 2, "{inside}");
+        }
+    }
+
+    #[test]
+    fn a_variant_can_be_read() {
+        assert_eq!(Variant::default().to_string(), "unchanged");
+        let variant = Variant { theta: -12.34, flip_vertical: true, brightness: Some(0.5), ..Variant::default() };
+        assert_eq!(variant.to_string(), "turned -12.3°, mirrored top to bottom, brightness × 0.50");
+    }
+
+    #[test]
+    fn room_of_another_size_is_refused() {
+        let picture = Picture::new(vec![0; 6], 1, 2, Colour::Rgb).unwrap();
+        assert!(matches!(Variant::default().apply_into(&picture, &mut [0.0; 5]), Err(Error::Shape(_))));
+    }
+}
