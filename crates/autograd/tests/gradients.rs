@@ -246,12 +246,12 @@ fn maximum_over_a_relu() {
         passes("relu, used twice", &inputs, |x| {
             let y = conv(x)?;
             let total = |y: Var| y.reduce(ReduceOp::Sum, &[0, 1, 2, 3], false);
-            total(y.pool(&spec)?)?.add(&total(y.square()?)?)
+            &total(y.pool(&spec)?)? + &total(y.square()?)?
         });
         let average = PoolSpec { kind: PoolKind::Average, ..spec };
         passes("relu, both poolings", &inputs, |x| {
             let y = conv(x)?;
-            y.pool(&spec)?.add(&y.pool(&average)?)
+            &y.pool(&spec)? + &y.pool(&average)?
         });
     }
 }

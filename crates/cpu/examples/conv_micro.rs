@@ -7,19 +7,47 @@ use std::time::{Duration, Instant};
 use striate_cpu::{CpuBackend, CpuOptions, measure_peak};
 use striate_tensor::{Activation, ConvSpec, Device, Key, Padding, Result, Shape, Tensor};
 
-/// Name, (n, size, channels), filters, whether the padding is same.
-const LAYERS: [(&str, [usize; 3], usize, bool); 10] = [
-    ("mnist c1 28² 1→32", [64, 28, 1], 32, false),
-    ("mnist c2 13² 32→64", [64, 13, 32], 64, false),
-    ("mnist c3 5² 64→64", [64, 5, 64], 64, false),
-    ("cats c1 150² 3→32", [20, 150, 3], 32, false),
-    ("cats c2 74² 32→64", [20, 74, 32], 64, false),
-    ("cats c3 36² 64→128", [20, 36, 64], 128, false),
-    ("cats c4 17² 128→128", [20, 17, 128], 128, false),
-    ("vgg 150² 64→64", [4, 150, 64], 64, true),
-    ("vgg 37² 256→256", [4, 37, 256], 256, true),
-    ("vgg 9² 512→512", [20, 9, 512], 512, true),
-];
+/// A convolution to time.
+struct Layer {
+    name: &'static str,
+    /// (n, spatial…, channels).
+    x: Vec<usize>,
+    /// The kernel's size along each spatial axis.
+    kernel: usize,
+    filters: usize,
+    stride: usize,
+    dilation: usize,
+    groups: usize,
+    padding: Padding,
+}
+
+fn layer(name: &'static str, x: &[usize], kernel: usize, filters: usize, padding: Padding) -> Layer {
+    Layer { name, x: x.to_vec(), kernel, filters, stride: 1, dilation: 1, groups: 1, padding }
+}
+
+fn layers() -> Vec<Layer> {
+    use Padding::{Same, Valid};
+    vec![
+        layer("mnist c1 28² 1→32", &[64, 28, 28, 1], 3, 32, Valid),
+        layer("mnist c2 13² 32→64", &[64, 13, 13, 32], 3, 64, Valid),
+        layer("mnist c3 5² 64→64", &[64, 5, 5, 64], 3, 64, Valid),
+        layer("cats c1 150² 3→32", &[20, 150, 150, 3], 3, 32, Valid),
+        layer("cats c2 74² 32→64", &[20, 74, 74, 32], 3, 64, Valid),
+        layer("cats c3 36² 64→128", &[20, 36, 36, 64], 3, 128, Valid),
+        layer("cats c4 17² 128→128", &[20, 17, 17, 128], 3, 128, Valid),
+        layer("vgg 150² 64→64", &[4, 150, 150, 64], 3, 64, Same),
+        layer("vgg 37² 256→256", &[4, 37, 37, 256], 3, 256, Same),
+        layer("vgg 9² 512→512", &[20, 9, 9, 512], 3, 512, Same),
+        Layer { groups: 32, ..layer("other depthwise 112² 32", &[8, 112, 112, 32], 3, 32, Same) },
+        Layer { stride: 2, ..layer("other stride 2, 56² 64→128", &[8, 56, 56, 64], 3, 128, Same) },
+        Layer { dilation: 2, ..layer("other dilated 2, 28² 128", &[8, 28, 28, 128], 3, 128, Same) },
+        layer("other 5×5 28² 64→64", &[8, 28, 28, 64], 5, 64, Same),
+        Layer { stride: 2, ..layer("other 7×7/2 224² 3→64", &[2, 224, 224, 3], 7, 64, Same) },
+        layer("other 1×1 56² 256→64", &[8, 56, 56, 256], 1, 64, Same),
+        layer("other 1D k5 512 64→128", &[16, 512, 64], 5, 128, Same),
+        layer("other 3D 3³ 16³ 32→64", &[4, 16, 16, 16, 32], 3, 64, Same),
+    ]
+}
 
 fn random(seed: u64, shape: &Shape, device: &Device) -> Result<Tensor> {
     let mut stream = Key::new(seed).stream();
@@ -47,14 +75,15 @@ fn main() -> Result<()> {
     let device = Device::new(CpuBackend::new(options)?);
     let info = device.info();
     println!("{} threads, {}: {:.0} GFLOP/s, {:.1} GB/s", peak.threads, info.isa, peak.gflops, peak.triad_gb_s);
-    println!("{:22} {:>16} {:>16} {:>16}", "GFLOP/s (of peak)", "forward", "input gradient", "kernel gradient");
-    for (name, [n, size, channels], filters, same) in LAYERS {
-        if !name.contains(&filter) {
-            continue;
-        }
-        let padding = if same { Padding::Same } else { Padding::Valid };
-        let spec = ConvSpec { padding, ..ConvSpec::default() };
-        let (x, k) = (Shape::from([n, size, size, channels]), Shape::from([3, 3, channels, filters]));
+    println!("{:26} {:>16} {:>16} {:>16}", "GFLOP/s (of peak)", "forward", "input gradient", "kernel gradient");
+    for layer in layers().into_iter().filter(|layer| layer.name.contains(&filter)) {
+        let Layer { name, filters, padding, groups, .. } = layer;
+        let (strides, dilations) = ([layer.stride; 3], [layer.dilation; 3]);
+        let spec = ConvSpec { padding, strides, dilations, groups, ..ConvSpec::default() };
+        let axes = layer.x.len() - 2;
+        let mut kernel = vec![layer.kernel; axes];
+        kernel.extend([layer.x[axes + 1] / groups, filters]);
+        let (x, k) = (Shape::new(&layer.x)?, Shape::new(&kernel)?);
         let y = spec.output_shape(&x, &k)?;
         let flops = 2.0 * spec.geometry(&x, &k)?.multiply_adds() as f64;
         let (xt, mut kt, dy) = (random(1, &x, &device)?, random(2, &k, &device)?, random(3, &y, &device)?);
@@ -69,7 +98,7 @@ fn main() -> Result<()> {
             dy.conv_backward_input(&kt, &x, &spec).map(drop)
         })?;
         let kernel = best(|| dy.conv_backward_kernel(&xt, &k, &spec, true).map(drop))?;
-        print!("{name:22}");
+        print!("{name:26}");
         for time in [forward, input, kernel] {
             let rate = flops / time / 1e9;
             print!(" {rate:8.1} ({:3.0} %)", 100.0 * rate / peak.gflops);

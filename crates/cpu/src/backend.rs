@@ -6,9 +6,9 @@ use crate::threads::Threads;
 use crate::{conv, dropout, elementwise, layout, matmul, pool, reduce, softmax, update};
 use std::fmt;
 use striate_tensor::{
-    Backend, BinaryOp, ConvAlgorithm, ConvGeometry, DType, DeviceInfo, Element, Epilogue, Error, HostBuffer, Key, MAX_RANK,
-    MatmulGeometry, MemoryStats, PadGeometry, PoolGeometry, ReduceOp, Result, Shape, Storage, Tensor, UnaryOp,
-    UpdateRule,
+    Backend, BinaryOp, ConvAlgorithm, ConvGeometry, DType, DeviceInfo, Element, Epilogue, Error, HostBuffer, Key,
+    MAX_RANK, MatmulGeometry, MemoryStats, PadGeometry, PoolGeometry, ReduceOp, Result, Shape, Storage, Tensor,
+    UnaryOp, UpdateRule,
 };
 
 /// How a [`CpuBackend`] runs.

@@ -4,7 +4,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use striate_cpu::{CpuBackend, CpuOptions};
 use striate_tensor::{
-    Activation, ConvSpec, Device, Key, Padding, PoolKind, PoolSpec, ReduceOp, Result, Shape, Tensor, UnaryOp, UpdateRule,
+    Activation, ConvSpec, Device, Key, Padding, PoolKind, PoolSpec, ReduceOp, Result, Shape, Tensor, UnaryOp,
+    UpdateRule,
 };
 
 /// Blocks of this size and more are counted: tensors and kernels' buffers. The tables of a kernel's rows are smaller.

@@ -75,11 +75,9 @@ fn all_passes_agree_with_the_reference_under_every_instruction_set() {
 fn any_number_of_threads_gives_the_same_bits() {
     let device =
         |threads| Device::new(CpuBackend::new(CpuOptions { threads: Some(threads), ..CpuOptions::default() }).unwrap());
-    for case in [
-        (37, 35, 48, 40, 3, Padding::Same),
-        (9, 9, 200, 130, 5, Padding::Same),
-        (13, 13, 70, 64, 11, Padding::Valid),
-    ] {
+    for case in
+        [(37, 35, 48, 40, 3, Padding::Same), (9, 9, 200, 130, 5, Padding::Same), (13, 13, 70, 64, 11, Padding::Valid)]
+    {
         let one = three_passes(&device(1), case, ConvAlgorithm::Winograd);
         for threads in [2, 3] {
             let many = three_passes(&device(threads), case, ConvAlgorithm::Winograd);
@@ -93,16 +91,17 @@ fn any_number_of_threads_gives_the_same_bits() {
 #[test]
 fn the_devices_algorithm_is_what_auto_means_and_both_agree() {
     let device = |algorithm| Device::new(CpuBackend::new(CpuOptions { algorithm, ..CpuOptions::default() }).unwrap());
-    let [auto, direct, winograd] =
-        [ConvAlgorithm::Auto, ConvAlgorithm::Direct, ConvAlgorithm::Winograd].map(device);
+    let [auto, direct, winograd] = [ConvAlgorithm::Auto, ConvAlgorithm::Direct, ConvAlgorithm::Winograd].map(device);
     // Small images, whose input gradient starts from the output's tiles, and one that reaches over the border.
-    let cases = [(13, 13, 32, 64, 8, Padding::Valid), (5, 5, 40, 33, 24, Padding::Valid), (20, 17, 32, 48, 2, Padding::Same)];
+    let cases =
+        [(13, 13, 32, 64, 8, Padding::Valid), (5, 5, 40, 33, 24, Padding::Valid), (20, 17, 32, 48, 2, Padding::Same)];
     for case in cases {
         let by = |device: &Device, algorithm| three_passes(device, case, algorithm).map(|t| t.to_vec::<f32>().unwrap());
         assert_eq!(by(&direct, ConvAlgorithm::Auto), by(&auto, ConvAlgorithm::Direct), "{case:?}");
         assert_eq!(by(&winograd, ConvAlgorithm::Auto), by(&auto, ConvAlgorithm::Winograd), "{case:?}");
         assert_ne!(by(&direct, ConvAlgorithm::Auto), by(&winograd, ConvAlgorithm::Auto), "{case:?}");
-        let (a, b) = (three_passes(&direct, case, ConvAlgorithm::Auto), three_passes(&winograd, case, ConvAlgorithm::Auto));
+        let (a, b) =
+            (three_passes(&direct, case, ConvAlgorithm::Auto), three_passes(&winograd, case, ConvAlgorithm::Auto));
         for (name, (a, b)) in ["y", "dx", "dw", "db"].iter().zip(a.iter().zip(&b)) {
             let error = relative_l2(b, a);
             assert!(error <= 5e-6, "{case:?} {name}: relative difference {error:.2e}");

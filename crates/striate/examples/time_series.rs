@@ -26,10 +26,7 @@ fn series(samples: usize, key: Key) -> Result<ArrayDataset> {
         }
         labels.push(label);
     }
-    ArrayDataset::new(
-        vec![Array::floats(values, [samples, LENGTH, 1])?],
-        vec![Array::floats(labels, [samples, 1])?],
-    )
+    ArrayDataset::new(vec![Array::floats(values, [samples, LENGTH, 1])?], vec![Array::floats(labels, [samples, 1])?])
 }
 
 fn accuracy(mut model: Model, train: &ArrayDataset, test: &ArrayDataset) -> Result<f64> {

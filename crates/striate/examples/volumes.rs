@@ -28,10 +28,7 @@ fn volumes(samples: usize, key: Key) -> Result<ArrayDataset> {
         }
         axes.push(axis as u8);
     }
-    ArrayDataset::new(
-        vec![Array::floats(voxels, [samples, SIDE, SIDE, SIDE, 1])?],
-        vec![Array::one_hot(&axes, 3)?],
-    )
+    ArrayDataset::new(vec![Array::floats(voxels, [samples, SIDE, SIDE, SIDE, 1])?], vec![Array::one_hot(&axes, 3)?])
 }
 
 fn accuracy(mut model: Model, train: &ArrayDataset, test: &ArrayDataset) -> Result<f64> {

@@ -104,7 +104,9 @@ impl Storage {
     pub fn prepared<T: Any + Send + Sync>(&self, key: u64, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
         let mut all = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         for (known, value) in all.iter() {
-            if *known == key && let Ok(value) = value.clone().downcast::<T>() {
+            if *known == key
+                && let Ok(value) = value.clone().downcast::<T>()
+            {
                 return Ok(value);
             }
         }

@@ -36,8 +36,8 @@ pub(crate) fn forward(
         depthwise::forward(cx, input, weights, g, bias, epilogue.activation, &mut y);
     } else if winograd::is_chosen(cx, g, Pass::Forward) {
         let _span = span("conv", "winograd", g);
-        let transformed =
-            kernel.prepared(direct::key(g, u64::MAX), || TransformedKernel::new(cx, weights, g, Pass::Forward, false))?;
+        let transformed = kernel
+            .prepared(direct::key(g, u64::MAX), || TransformedKernel::new(cx, weights, g, Pass::Forward, false))?;
         let relu = epilogue.activation == Activation::Relu;
         winograd::run(cx, &Tiles::new(g, Pass::Forward), &transformed, input, bias, relu, &mut y)?;
         if !relu && epilogue.activation != Activation::Linear {

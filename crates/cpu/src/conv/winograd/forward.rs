@@ -202,7 +202,8 @@ impl Job<'_> {
             if self.scatter {
                 let image = tiles.input[0] * tiles.input[1] * tiles.in_channels;
                 let per_image = tiles.rows * tiles.columns;
-                for pixel in (first / per_image * image..(first + count) / per_image * image).step_by(tiles.in_channels) {
+                for pixel in (first / per_image * image..(first + count) / per_image * image).step_by(tiles.in_channels)
+                {
                     // SAFETY: these images' channels belong to this task alone.
                     unsafe { output.slice(pixel + start, end + real - start) }.fill(0.0);
                 }

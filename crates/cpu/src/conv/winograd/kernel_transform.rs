@@ -21,7 +21,13 @@ pub(crate) struct TransformedKernel {
 impl TransformedKernel {
     /// Transforms the kernel (3, 3, in, out) for the forward pass; turned round for the input gradient, with `scatter` as
     /// [`Tiles`](super::Tiles) of the output give it.
-    pub(crate) fn new(cx: &Context, kernel: &[f32], g: &ConvGeometry, pass: Pass, scatter: bool) -> Result<TransformedKernel> {
+    pub(crate) fn new(
+        cx: &Context,
+        kernel: &[f32],
+        g: &ConvGeometry,
+        pass: Pass,
+        scatter: bool,
+    ) -> Result<TransformedKernel> {
         let (c_in, c_out) = (g.in_channels, g.out_channels);
         let size = c_in * c_out;
         if pass != Pass::InputGradient {

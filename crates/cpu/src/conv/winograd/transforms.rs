@@ -349,12 +349,19 @@ impl Kernel for ScatterTransform<'_> {
         unsafe {
             while c < self.channels {
                 let left = (self.channels - c).min(S::LANES);
-                both_ways!(S, scatter_line, INPUT_SIDE, 6, |i| S::load(products.add(i * self.plane + c)), |i, value| {
-                    if let Some(start) = self.starts[i] {
-                        let at = out.add(start + c);
-                        store::<S>(at, S::add(load::<S>(at, left), value), left);
+                both_ways!(
+                    S,
+                    scatter_line,
+                    INPUT_SIDE,
+                    6,
+                    |i| S::load(products.add(i * self.plane + c)),
+                    |i, value| {
+                        if let Some(start) = self.starts[i] {
+                            let at = out.add(start + c);
+                            store::<S>(at, S::add(load::<S>(at, left), value), left);
+                        }
                     }
-                });
+                );
                 c += S::LANES;
             }
         }
