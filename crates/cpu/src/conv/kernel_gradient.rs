@@ -40,7 +40,8 @@ impl Plan<'_> {
         let per_chunk = boxes.count().div_ceil(chunks).max(1);
         let chunks = boxes.count().div_ceil(per_chunk);
         let panels = c.out_per_group().div_ceil(cx.level.tile_columns());
-        let parts = 16usize.div_ceil((chunks * c.groups).max(1)).clamp(1, panels.max(1));
+        // The columns are independent: how they are shared out makes no difference to the sums. Each part lays out the input.
+        let parts = cx.threads.tasks(c.multiply_adds()).div_ceil((chunks * c.groups).max(1)).clamp(1, panels.max(1));
         let per_part = panels.div_ceil(parts).max(1);
         let tile = cx.level.tile_rows();
         let tiled = c.in_per_group >= tile;

@@ -64,7 +64,6 @@ impl Kernel for &mut Thin<'_> {
                 // Enough sums are under way at once to hide the latency of a multiply-add.
                 let vectors = match S::TILE {
                     Tile::TwelveByTwo if left >= 2 * S::LANES => block::<S, 9, 2>(self, column),
-                    Tile::SixByTwo if left >= 4 * S::LANES => block::<S, 3, 4>(self, column),
                     Tile::SixByTwo if left >= 2 * S::LANES => block::<S, 6, 2>(self, column),
                     Tile::SixByOne => block::<S, 6, 1>(self, column),
                     _ => block::<S, 9, 1>(self, column),
@@ -83,7 +82,9 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize>(t: &mut Thin<'_>, col
     unsafe {
         let mut row = 0;
         while row < t.rows.len() {
-            if left == NV * S::LANES {
+            if left == NV * S::LANES && MR == 6 && t.rows.len() - row <= 4 {
+                tile::<S, 4, NV, true>(t, row, column, left);
+            } else if left == NV * S::LANES {
                 tile::<S, MR, NV, true>(t, row, column, left);
             } else {
                 tile::<S, MR, NV, false>(t, row, column, left);
@@ -168,8 +169,8 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const FULL: bool>(
                 break;
             }
             let c = c.add(*c_rows.get_unchecked(row + r));
-            for v in 0..NV {
-                let mut sum = acc[v];
+            for (v, &sum) in acc.iter().enumerate() {
+                let mut sum = sum;
                 if t.accumulate {
                     sum = S::add(sum, load::<S, FULL>(c, v, columns));
                 }

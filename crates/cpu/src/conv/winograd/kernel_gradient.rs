@@ -9,7 +9,7 @@ use striate_tensor::Result;
 
 /// Elements of a block's transforms: at least, and at most. Large kernels take large blocks, because their sums are read and
 /// written once a block.
-const BLOCK: [usize; 2] = [3 << 20, 16 << 20];
+const BLOCK: [usize; 2] = [3 << 17, 16 << 20];
 
 /// Elements between tiles beyond the channels: neighbours in a column of channels must not fight for cache lines.
 const GAP: usize = 16;
@@ -30,7 +30,7 @@ pub(crate) fn run(
     let (lanes, wide) = (cx.level.lanes(), cx.level.tile_columns());
     let padded = c_out / wide * wide + (c_out % wide).div_ceil(lanes) * lanes;
     let step = c_in + GAP;
-    let budget = (4 * POINTS * c_in * c_out).clamp(BLOCK[0], BLOCK[1]);
+    let budget = (2 * POINTS * c_in * c_out).clamp(BLOCK[0], BLOCK[1]);
     let block = (budget / (POINTS * (step + padded))).clamp(24, 1024).min(tiles.count());
     let (x_plane, dy_plane) = (plane(block * step), plane(block * padded));
     let sum_plane = plane(c_in * c_out);
