@@ -165,6 +165,14 @@ impl Graph {
         self.outputs.iter().map(|&step| self.steps[step].shape).collect()
     }
 
+    /// How many samples have their largest activation in the cache at once.
+    pub(crate) fn samples_in_cache(&self) -> usize {
+        /// Numbers that a large cache holds beside the weights.
+        const NUMBERS: usize = 1 << 20;
+        let largest = self.steps.iter().map(|step| step.shape.elements()).max().unwrap_or(1);
+        NUMBERS / largest.max(1)
+    }
+
     /// The names of the layers in the order of their first use.
     pub fn layer_names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|member| member.name.as_str())

@@ -29,6 +29,9 @@ impl BuildOptions {
     }
 }
 
+/// Fewer samples at once than this would cost the matrix products more than the cache brings.
+const LEAST_PART: usize = 24;
+
 /// A network: its graph of layers and the values of its weights on a device.
 ///
 /// A model is also a [`Layer`]: used in a larger model it brings its current weights along, and the larger model then has its
@@ -222,11 +225,32 @@ impl Model {
 
     /// The outputs for inputs (n, …), as a prediction: no gradient, dropout off.
     ///
+    /// Many small samples are computed in parts whose activations stay in the cache; nothing shows but the speed and the
+    /// memory saved.
+    ///
     /// # Errors
     /// As [`Model::run`].
     pub fn predict_on(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let constants = self.constants();
+        let samples = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(0);
+        let fits = inputs.iter().all(|input| input.shape().first() == Some(&samples));
+        let part = match self.graph.samples_in_cache() {
+            part if part >= LEAST_PART && part < samples && fits => part,
+            _ => return self.predict_part(inputs, &constants),
+        };
+        let mut parts: Vec<Vec<Tensor>> = Vec::with_capacity(samples.div_ceil(part));
+        for start in (0..samples).step_by(part) {
+            let range = start..(start + part).min(samples);
+            let rows = inputs.iter().map(|input| input.rows(range.clone())).collect::<Result<Vec<_>>>()?;
+            parts.push(self.predict_part(&rows, &constants)?);
+        }
+        let outputs = parts.first().map_or(0, Vec::len);
+        (0..outputs).map(|i| Tensor::concat(&parts.iter().map(|part| &part[i]).collect::<Vec<_>>(), 0)).collect()
+    }
+
+    fn predict_part(&self, inputs: &[Tensor], constants: &[Var]) -> Result<Vec<Tensor>> {
         let inputs: Vec<Var> = inputs.iter().cloned().map(Var::constant).collect();
-        let outputs = self.run(&inputs, &self.constants(), &Run::inference())?;
+        let outputs = self.run(&inputs, constants, &Run::inference())?;
         Ok(outputs.into_iter().map(Var::into_value).collect())
     }
 
