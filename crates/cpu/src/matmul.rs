@@ -28,7 +28,8 @@ pub(crate) fn matmul(
     let (a, b_data) = (f32s(op, a)?, f32s(op, b)?);
     let bias = epilogue.bias.map(|bias| f32s(op, bias)).transpose()?;
     let multiply_adds = [g.batch, g.m, g.k, g.n].iter().fold(1u64, |p, &n| p.saturating_mul(n as u64));
-    let _span = tracing::trace_span!("kernel", pass = "matmul", algorithm = "tile", multiply_adds).entered();
+    let bytes = 4 * (a.len() + b_data.len() + g.batch * g.m * g.n) as u64;
+    let _span = tracing::trace_span!("kernel", pass = "matmul", algorithm = "tile", multiply_adds, bytes).entered();
     let mut out = cx.memory.take::<f32>(g.batch * g.m * g.n)?;
     if out.is_empty() {
         return Ok(out.into_storage());

@@ -207,7 +207,8 @@ fn maximum<I: Index>(cx: &Context, x: &[f32], g: &PoolGeometry, with: bool) -> R
 
 pub(crate) fn pool(cx: &Context, x: &Tensor, g: &PoolGeometry, with: bool) -> Result<(Storage, Option<Storage>)> {
     let x = f32s("pooling", x)?;
-    let _span = tracing::trace_span!("kernel", pass = "pool", elements = x.len()).entered();
+    let bytes = 4 * (x.len() + g.batch * g.positions() * g.channels) as u64;
+    let _span = tracing::trace_span!("kernel", pass = "pool", bytes).entered();
     if g.kind == PoolKind::Max {
         let small = g.window.iter().product::<usize>() <= 256;
         return if small { maximum::<u8>(cx, x, g, with) } else { maximum::<i32>(cx, x, g, with) };
@@ -348,7 +349,8 @@ pub(crate) fn backward(cx: &Context, dy: &Tensor, indices: Option<&Tensor>, g: &
         Ok(dx.into_storage())
     }
     let gradient = f32s("pooling gradient", dy)?;
-    let _span = tracing::trace_span!("kernel", pass = "pool_backward", elements = gradient.len()).entered();
+    let bytes = 4 * (gradient.len() + g.batch * g.input_positions() * g.channels) as u64;
+    let _span = tracing::trace_span!("kernel", pass = "pool_backward", bytes).entered();
     match indices {
         Some(indices) if g.window.iter().product::<usize>() <= 256 => {
             go::<u8>(cx, gradient, Some(elements(indices)?), g)

@@ -102,5 +102,7 @@ pub(crate) fn kernel_gradient(
 }
 
 fn span(pass: &'static str, algorithm: &'static str, g: &ConvGeometry) -> tracing::span::EnteredSpan {
-    tracing::trace_span!("kernel", pass, algorithm, multiply_adds = g.multiply_adds()).entered()
+    let maps = g.input_positions() * g.in_channels + g.positions() * g.out_channels;
+    let bytes = 4 * (g.batch * maps + g.taps() * g.in_per_group() * g.out_channels) as u64;
+    tracing::trace_span!("kernel", pass, algorithm, multiply_adds = g.multiply_adds(), bytes).entered()
 }
