@@ -168,6 +168,9 @@ impl Kernel for Row<'_> {
 }
 
 /// `N` vectors of channels from `at` on, the last of them `last` wide.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn block<S: Simd, const N: usize>(
     (x, weights, bias): (&[f32], &[f32], Option<&[f32]>),

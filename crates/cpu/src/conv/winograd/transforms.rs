@@ -6,6 +6,8 @@ use crate::simd::{Kernel, Simd};
 
 const OUTPUTS: usize = OUTPUT_SIDE * OUTPUT_SIDE;
 
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn sub<S: Simd>(a: S::V, b: S::V) -> S::V {
     // SAFETY: as the caller: below `Level::run`.
@@ -13,6 +15,9 @@ unsafe fn sub<S: Simd>(a: S::V, b: S::V) -> S::V {
 }
 
 /// a + factor·b.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn plus<S: Simd>(a: S::V, factor: f32, b: S::V) -> S::V {
     // SAFETY: as the caller: below `Level::run`.
@@ -20,6 +25,9 @@ unsafe fn plus<S: Simd>(a: S::V, factor: f32, b: S::V) -> S::V {
 }
 
 /// The first `n` ≤ LANES elements; the others are zero.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn load<S: Simd>(at: *const f32, n: usize) -> S::V {
     // SAFETY: the caller has `n` elements there.
@@ -27,6 +35,9 @@ unsafe fn load<S: Simd>(at: *const f32, n: usize) -> S::V {
 }
 
 /// Writes the first `n` ≤ LANES elements only.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn store<S: Simd>(at: *mut f32, value: S::V, n: usize) {
     // SAFETY: the caller has `n` elements there.
@@ -34,6 +45,9 @@ unsafe fn store<S: Simd>(at: *mut f32, value: S::V, n: usize) {
 }
 
 /// Bᵀd: six inputs.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn input_line<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
     // SAFETY: as the caller: below `Level::run`.
@@ -52,6 +66,9 @@ unsafe fn input_line<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
 }
 
 /// Aᵀm: six products to four outputs.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn output_line<S: Simd>(m: [S::V; 6]) -> [S::V; 4] {
     // SAFETY: as the caller: below `Level::run`.
@@ -63,6 +80,9 @@ unsafe fn output_line<S: Simd>(m: [S::V; 6]) -> [S::V; 4] {
 }
 
 /// Ay: four gradients of outputs.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn gradient_line<S: Simd>(y: [S::V; 4]) -> [S::V; 6] {
     // SAFETY: as the caller: below `Level::run`.
@@ -75,6 +95,9 @@ unsafe fn gradient_line<S: Simd>(y: [S::V; 4]) -> [S::V; 6] {
 }
 
 /// Bm: six products to what they add to six inputs' gradients.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn scatter_line<S: Simd>(m: [S::V; 6]) -> [S::V; 6] {
     // SAFETY: as the caller: below `Level::run`.
@@ -96,6 +119,9 @@ unsafe fn scatter_line<S: Simd>(m: [S::V; 6]) -> [S::V; 6] {
 }
 
 /// Gg: three taps.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn kernel_line<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
     // SAFETY: as the caller: below `Level::run`.
@@ -116,6 +142,9 @@ unsafe fn kernel_line<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
 }
 
 /// Gᵀu: six products to three taps' gradients.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
 unsafe fn kernel_gradient_line<S: Simd>(u: [S::V; 6]) -> [S::V; 3] {
     // SAFETY: as the caller: below `Level::run`.
