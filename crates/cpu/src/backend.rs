@@ -196,6 +196,17 @@ impl Backend for CpuBackend {
         conv::forward(&self.context, x, kernel, g, epilogue)
     }
 
+    fn conv_max_pool(
+        &self,
+        x: &Tensor,
+        kernel: &Tensor,
+        g: &ConvGeometry,
+        epilogue: Epilogue<'_>,
+        pool: &PoolGeometry,
+    ) -> Result<Option<Storage>> {
+        conv::forward_pooled(&self.context, x, kernel, g, epilogue, pool)
+    }
+
     fn conv_backward_input(&self, dy: &Tensor, kernel: &Tensor, g: &ConvGeometry) -> Result<Storage> {
         conv::input_gradient(&self.context, dy, kernel, g)
     }

@@ -1,7 +1,7 @@
 //! Winograd's algorithm against the direct one and against the reference, for every pass and awkward sizes.
 
 use striate_cpu::{CpuBackend, CpuOptions, Isa};
-use striate_tensor::{Activation, ConvAlgorithm, ConvSpec, Device, Key, Padding, Shape, Tensor};
+use striate_tensor::{Activation, ConvAlgorithm, ConvSpec, Device, Key, Padding, PoolKind, PoolSpec, Shape, Tensor};
 
 fn random(shape: &[usize], key: Key, device: &Device) -> Tensor {
     let shape = Shape::new(shape).unwrap();
@@ -105,6 +105,36 @@ fn the_devices_algorithm_is_what_auto_means_and_both_agree() {
         for (name, (a, b)) in ["y", "dx", "dw", "db"].iter().zip(a.iter().zip(&b)) {
             let error = relative_l2(b, a);
             assert!(error <= 5e-6, "{case:?} {name}: relative difference {error:.2e}");
+        }
+    }
+}
+
+#[test]
+fn pooling_in_the_same_pass_gives_the_same_bits() {
+    for isa in Isa::available() {
+        let options = CpuOptions { isa: Some(isa), ..CpuOptions::default() };
+        let device = Device::new(CpuBackend::new(options).unwrap());
+        for (h, w, c, k, n) in
+            [(8, 8, 16, 16, 2), (37, 22, 20, 33, 2), (15, 15, 40, 19, 3), (4, 9, 3, 70, 5), (2, 2, 8, 8, 4)]
+        {
+            let key = Key::new(9).fold((h * 41 + w) as u64);
+            let x = random(&[n, h, w, c], key.fold(1), &device);
+            let kernel = random(&[3, 3, c, k], key.fold(2), &device);
+            let bias = random(&[k], key.fold(3), &device);
+            let pool = PoolSpec { kind: PoolKind::Max, window: [2; 3], strides: [2; 3], padding: Padding::Valid };
+            for algorithm in [ConvAlgorithm::Winograd, ConvAlgorithm::Direct] {
+                let spec = ConvSpec { padding: Padding::Same, algorithm, ..ConvSpec::default() };
+                for activation in [Activation::Relu, Activation::Linear] {
+                    let apart = x.conv(&kernel, Some(&bias), &spec, activation).unwrap().pool(&pool, false).unwrap().0;
+                    let fused = x.conv_max_pool(&kernel, Some(&bias), &spec, activation, &pool).unwrap();
+                    assert_eq!(fused.shape(), apart.shape());
+                    assert_eq!(
+                        fused.to_vec::<f32>().unwrap(),
+                        apart.to_vec::<f32>().unwrap(),
+                        "{isa} {h}×{w} {algorithm:?}"
+                    );
+                }
+            }
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Step {
     pub(crate) shape: Shape,
     /// Values that nothing needs once this step is done.
     last_use_of: Vec<usize>,
+    /// The maximum pooling that alone needs this value.
+    pooled_by: Option<usize>,
 }
 
 /// A directed acyclic graph of layers.
@@ -49,6 +51,16 @@ pub struct Graph {
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<usize>,
     pub(crate) weights: Vec<WeightSpec>,
+    /// The first steps, as many as have large values and can be computed for a part of the batch at a time.
+    prefix: Option<Prefix>,
+}
+
+/// Steps 1 to `last` are a chain that starts from the only input, step 0.
+#[derive(Debug, Clone, Copy)]
+struct Prefix {
+    last: usize,
+    /// Samples that are computed together.
+    samples: usize,
 }
 
 impl Graph {
@@ -86,6 +98,7 @@ impl Graph {
             inputs: inputs.iter().map(&index).collect(),
             outputs: outputs.iter().map(&index).collect(),
             weights: Vec::new(),
+            prefix: None,
         };
         let mut member_of: HashMap<*const (), usize> = HashMap::new();
         let mut taken = HashSet::new();
@@ -120,9 +133,11 @@ impl Graph {
                 }
             };
             let inputs = node.inputs.iter().map(&index).collect();
-            graph.steps.push(Step { member, inputs, shape: node.shape, last_use_of: Vec::new() });
+            graph.steps.push(Step { member, inputs, shape: node.shape, last_use_of: Vec::new(), pooled_by: None });
         }
         graph.plan_lifetimes();
+        graph.plan_pooling();
+        graph.prefix = graph.plan_prefix();
         Ok(graph)
     }
 
@@ -153,6 +168,46 @@ impl Graph {
                 self.steps[step].last_use_of.push(value);
             }
         }
+    }
+
+    fn plan_pooling(&mut self) {
+        for pool in 0..self.steps.len() {
+            let &[input] = &self.steps[pool].inputs[..] else { continue };
+            let uses = self.steps.iter().filter(|step| step.inputs.contains(&input)).count();
+            let is_pooling = self.members[self.steps[pool].member].layer.max_pooling().is_some();
+            if is_pooling && uses == 1 && !self.outputs.contains(&input) && !self.inputs.contains(&input) {
+                self.steps[input].pooled_by = Some(pool);
+            }
+        }
+    }
+
+    /// Where the values are so large that a batch of them had better not exist at once.
+    fn plan_prefix(&self) -> Option<Prefix> {
+        /// Numbers of a sample's value that is large, and of one that is small.
+        const LARGE: usize = 1 << 19;
+        const SMALL: usize = 1 << 17;
+        /// Numbers of the largest value that exist at once.
+        const AT_ONCE: usize = 7 << 20;
+        if self.inputs != [0] || self.outputs.contains(&0) {
+            return None;
+        }
+        let mut largest = 0;
+        for (i, step) in self.steps.iter().enumerate().skip(1) {
+            let uses = self.steps.iter().filter(|later| later.inputs.contains(&(i - 1))).count();
+            let layer = &self.members[step.member].layer;
+            if step.inputs != [i - 1] || uses != 1 || !layer.is_per_sample() || layer.as_graph().is_some() {
+                return None;
+            }
+            largest = largest.max(step.shape.elements());
+            if largest >= LARGE && step.shape.elements() <= SMALL {
+                let samples = (AT_ONCE / largest).max(1);
+                return Some(Prefix { last: i, samples: if samples > 1 { samples / 2 * 2 } else { 1 } });
+            }
+            if self.outputs.contains(&i) {
+                return None;
+            }
+        }
+        None
     }
 
     /// Shapes of the inputs, without the batch axis.
@@ -246,8 +301,46 @@ impl Graph {
             }
             values[step] = Some(input.clone());
         }
+        if let Some((last, value)) = self.execute_prefix(inputs, weights, run)? {
+            values[last] = Some(value);
+            self.execute_steps(last + 1..self.steps.len(), &mut values, weights, run)?;
+        } else {
+            self.execute_steps(0..self.steps.len(), &mut values, weights, run)?;
+        }
+        Ok(self.outputs.iter().filter_map(|&output| values[output].clone()).collect())
+    }
+
+    /// The value of the prefix's last step, computed for a part of the batch at a time, where that saves memory and nothing
+    /// between is wanted.
+    fn execute_prefix(&self, inputs: &[Var], weights: &Weights<'_>, run: &Run) -> Result<Option<(usize, Var)>> {
+        let (Some(Prefix { last, samples }), [input]) = (self.prefix, inputs) else { return Ok(None) };
+        let batch = input.shape()[0];
+        let steps = &self.steps[1..=last];
+        let mut used = steps.iter().flat_map(|step| &weights.values[self.members[step.member].weights.clone()]);
+        if batch <= samples || run.captures() || input.needs_gradient() || used.any(Var::needs_gradient) {
+            return Ok(None);
+        }
+        let mut parts = Vec::with_capacity(batch.div_ceil(samples));
+        for start in (0..batch).step_by(samples) {
+            let mut values: Vec<Option<Var>> = vec![None; last + 1];
+            values[0] = Some(Var::constant(input.value().rows(start..(start + samples).min(batch))?));
+            self.execute_steps(1..last + 1, &mut values, weights, run)?;
+            parts.extend(values.pop().flatten().map(Var::into_value));
+        }
+        Ok(Some((last, Var::constant(Tensor::concat(&parts.iter().collect::<Vec<_>>(), 0)?))))
+    }
+
+    /// Computes the values of these steps that are not there yet.
+    fn execute_steps(
+        &self,
+        steps: Range<usize>,
+        values: &mut [Option<Var>],
+        weights: &Weights<'_>,
+        run: &Run,
+    ) -> Result<()> {
         let mut arguments: Vec<Var> = Vec::with_capacity(2);
-        for (i, step) in self.steps.iter().enumerate() {
+        for i in steps {
+            let step = &self.steps[i];
             if values[i].is_none() {
                 arguments.clear();
                 arguments.extend(step.inputs.iter().filter_map(|&input| values[input].clone()));
@@ -266,6 +359,15 @@ impl Graph {
                     values[*step_input] = None;
                 }
                 let _span = tracing::debug_span!("layer", name = member.name.as_str()).entered();
+                if let (Some(pool), [x], false) =
+                    (step.pooled_by.filter(|&pool| pool < values.len()), &arguments[..], run.captures())
+                    && let Some(spec) = self.members[self.steps[pool].member].layer.max_pooling()
+                    && let Some(pooled) =
+                        member.layer.forward_pooled(x, &spec, &context).map_err(|error| error.at(&member.name))?
+                {
+                    values[pool] = Some(pooled);
+                    continue;
+                }
                 let value = member.layer.forward_many(&arguments, &context).map_err(|error| error.at(&member.name))?;
                 if run.captures() {
                     run.note(&context.path, &value);
@@ -276,7 +378,7 @@ impl Graph {
                 values[i].iter().for_each(|value| run.note(&path, value));
             }
         }
-        Ok(self.outputs.iter().filter_map(|&output| values[output].clone()).collect())
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use striate_autograd::Var;
-use striate_tensor::{Error, Key, Result, Shape, Tensor};
+use striate_tensor::{Error, Key, PoolSpec, Result, Shape, Tensor};
 
 /// One building block of a model: options, declared weights and a forward pass.
 ///
@@ -51,6 +51,26 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
     /// As [`Layer::forward`].
     fn forward_many(&self, inputs: &[Var], ctx: &Context<'_>) -> Result<Var> {
         self.forward(single(self.class_name(), inputs)?, ctx)
+    }
+
+    /// The maximum pooling that this layer is, if it is nothing else.
+    fn max_pooling(&self) -> Option<PoolSpec> {
+        None
+    }
+
+    /// The output followed by a maximum pooling, where the layer has both in one pass and no gradient is wanted; none where not.
+    ///
+    /// # Errors
+    /// As [`Layer::forward`].
+    fn forward_pooled(&self, x: &Var, pool: &PoolSpec, ctx: &Context<'_>) -> Result<Option<Var>> {
+        let _ = (x, pool, ctx);
+        Ok(None)
+    }
+
+    /// Whether each sample's output depends on that sample alone and on nothing random, in training as well. Then a large batch
+    /// may be computed in parts that need less memory.
+    fn is_per_sample(&self) -> bool {
+        false
     }
 
     /// Multiply-adds of one sample's forward pass; 0 where they do not matter.

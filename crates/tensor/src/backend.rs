@@ -310,6 +310,18 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn matmul(&self, a: &Tensor, b: &Tensor, g: &MatmulGeometry, epilogue: Epilogue<'_>) -> Result<Storage>;
     /// A convolution with its bias and activation.
     fn conv(&self, x: &Tensor, kernel: &Tensor, g: &ConvGeometry, epilogue: Epilogue<'_>) -> Result<Storage>;
+    /// A convolution and the maximum pooling of its result, where the back end has both in one pass; none where it has not.
+    fn conv_max_pool(
+        &self,
+        x: &Tensor,
+        kernel: &Tensor,
+        g: &ConvGeometry,
+        epilogue: Epilogue<'_>,
+        pool: &PoolGeometry,
+    ) -> Result<Option<Storage>> {
+        let _ = (x, kernel, g, epilogue, pool);
+        Ok(None)
+    }
     /// The gradient of the convolution's input.
     fn conv_backward_input(&self, dy: &Tensor, kernel: &Tensor, g: &ConvGeometry) -> Result<Storage>;
     /// The gradients of the convolution's kernel and, if asked for, of its bias.

@@ -2,7 +2,7 @@
 
 use crate::activation::Activation;
 use crate::backend::{BinaryOp, Epilogue, MatmulGeometry, PadGeometry, PadMode, ReduceOp, UnaryOp};
-use crate::conv::ConvSpec;
+use crate::conv::{ConvGeometry, ConvSpec};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::pool::{PoolKind, PoolSpec};
@@ -421,6 +421,12 @@ impl Tensor {
         spec: &ConvSpec,
         activation: Activation,
     ) -> Result<Tensor> {
+        let g = self.conv_geometry(kernel, bias, spec)?;
+        let shape = spec.output_shape(self.shape(), kernel.shape())?;
+        self.made(self.device().conv(self, kernel, &g, Epilogue { bias, activation })?, shape)
+    }
+
+    fn conv_geometry(&self, kernel: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec) -> Result<ConvGeometry> {
         self.float("convolution")?;
         self.companions("convolution", &[kernel])?;
         let g = spec.geometry(self.shape(), kernel.shape())?;
@@ -428,8 +434,30 @@ impl Tensor {
             self.companions("convolution", &[bias])?;
             bias.has_shape("convolution bias", &Shape::from([g.out_channels]))?;
         }
-        let shape = spec.output_shape(self.shape(), kernel.shape())?;
-        self.made(self.device().conv(self, kernel, &g, Epilogue { bias, activation })?, shape)
+        Ok(g)
+    }
+
+    /// [`Tensor::conv`] followed by maximum pooling: the same numbers, without the result between where the back end can do
+    /// without.
+    ///
+    /// # Errors
+    /// As [`Tensor::conv`] and [`PoolSpec::geometry`].
+    pub fn conv_max_pool(
+        &self,
+        kernel: &Tensor,
+        bias: Option<&Tensor>,
+        spec: &ConvSpec,
+        activation: Activation,
+        pool: &PoolSpec,
+    ) -> Result<Tensor> {
+        let g = self.conv_geometry(kernel, bias, spec)?;
+        let between = spec.output_shape(self.shape(), kernel.shape())?;
+        let pool = PoolSpec { kind: PoolKind::Max, ..*pool };
+        let (pooling, shape) = (pool.geometry(&between)?, pool.output_shape(&between)?);
+        match self.device().conv_max_pool(self, kernel, &g, Epilogue { bias, activation }, &pooling)? {
+            Some(storage) => self.made(storage, shape),
+            None => Ok(self.conv(kernel, bias, spec, activation)?.pool(&pool, false)?.0),
+        }
     }
 
     /// The gradient of the input, of shape `input`, of [`Tensor::conv`], where this tensor is the output's gradient. It is

@@ -29,7 +29,8 @@ enum Memory {
     Device(Box<dyn DeviceBuffer>),
 }
 
-type Prepared = (u64, Arc<dyn Any + Send + Sync>);
+/// A form's key, and the form once it was asked for twice.
+type Prepared = (u64, Option<Arc<dyn Any + Send + Sync>>);
 
 /// The memory behind one or several tensors, with room for forms of it that a back end prepared (packed weights).
 pub struct Storage {
@@ -95,23 +96,24 @@ impl Storage {
         self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The form of this memory that was prepared under `key`, made by `make` the first time.
+    /// The form of this memory that was prepared under `key`, made by `make`.
     ///
-    /// It lives until the memory is written or dropped. `key` must tell apart everything `make` depends on.
+    /// It is kept from the second request on, until the memory is written or dropped: weights that change between any two
+    /// requests, as in training, have no second form in memory. `key` must tell apart everything `make` depends on.
     ///
     /// # Errors
     /// Those of `make`.
     pub fn prepared<T: Any + Send + Sync>(&self, key: u64, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
         let mut all = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        for (known, value) in all.iter() {
-            if *known == key
-                && let Ok(value) = value.clone().downcast::<T>()
-            {
-                return Ok(value);
-            }
+        let place = all.iter().position(|(known, _)| *known == key);
+        if let Some(Ok(value)) = place.and_then(|i| all[i].1.clone()).map(Arc::downcast::<T>) {
+            return Ok(value);
         }
         let value = Arc::new(make()?);
-        all.push((key, value.clone()));
+        match place {
+            Some(i) => all[i].1 = Some(value.clone()),
+            None => all.push((key, None)),
+        }
         Ok(value)
     }
 }
@@ -134,5 +136,18 @@ mod tests {
         assert_eq!(*sum(&storage).unwrap(), 3.0);
         storage.as_host_mut().unwrap().as_mut_slice::<f32>().unwrap()[0] = 5.0;
         assert_eq!(*sum(&storage).unwrap(), 7.0);
+    }
+
+    #[test]
+    fn a_form_is_kept_from_the_second_request_on() {
+        let mut storage = Storage::host(vec![1.0f32].into());
+        let mut made = 0;
+        for _ in 0..4 {
+            storage.prepared(1, || Ok(made += 1)).unwrap();
+        }
+        assert_eq!(made, 2);
+        storage.as_host_mut().unwrap();
+        storage.prepared(1, || Ok(made += 1)).unwrap();
+        assert_eq!(made, 3);
     }
 }

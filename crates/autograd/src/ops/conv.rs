@@ -1,7 +1,7 @@
 //! Convolution with bias and activation, in 1, 2 or 3 spatial axes.
 
 use crate::var::{Backward, Var};
-use striate_tensor::{Activation, ConvSpec, Result, Tensor, UnaryOp};
+use striate_tensor::{Activation, ConvSpec, PoolSpec, Result, Tensor, UnaryOp};
 
 struct ConvRule {
     spec: ConvSpec,
@@ -67,5 +67,25 @@ impl Var {
             kernel: kernel.value().clone(),
             y: (activation != Activation::Linear).then_some(value),
         }))
+    }
+
+    /// [`Var::conv`] followed by maximum pooling, in one pass where the back end has it; none if a gradient is wanted, which needs
+    /// the result between.
+    ///
+    /// # Errors
+    /// As [`Tensor::conv_max_pool`].
+    pub fn conv_max_pool(
+        &self,
+        kernel: &Var,
+        bias: Option<&Var>,
+        spec: &ConvSpec,
+        activation: Activation,
+        pool: &PoolSpec,
+    ) -> Result<Option<Var>> {
+        if [Some(self), Some(kernel), bias].into_iter().flatten().any(Var::needs_gradient) {
+            return Ok(None);
+        }
+        let bias = bias.map(Var::value);
+        Ok(Some(Var::constant(self.value().conv_max_pool(kernel.value(), bias, spec, activation, pool)?)))
     }
 }

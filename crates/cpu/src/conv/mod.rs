@@ -14,7 +14,8 @@ mod winograd;
 use crate::backend::{Context, f32s};
 use crate::elementwise;
 use correlation::Correlation;
-use striate_tensor::{Activation, ConvGeometry, Epilogue, Result, Storage, Tensor};
+use std::sync::Arc;
+use striate_tensor::{Activation, ConvGeometry, Epilogue, PoolGeometry, Result, Storage, Tensor};
 use winograd::{Pass, Tiles, TransformedKernel};
 
 fn is_depthwise(g: &ConvGeometry) -> bool {
@@ -36,10 +37,10 @@ pub(crate) fn forward(
         depthwise::forward(cx, input, weights, g, bias, epilogue.activation, &mut y);
     } else if winograd::is_chosen(cx, g, Pass::Forward) {
         let _span = span("conv", "winograd", g);
-        let transformed = kernel
-            .prepared(direct::key(g, u64::MAX), || TransformedKernel::new(cx, weights, g, Pass::Forward, false))?;
+        let tiles = Tiles::new(g, Pass::Forward);
+        let transformed = transformed(cx, kernel, weights, g, &tiles)?;
         let relu = epilogue.activation == Activation::Relu;
-        winograd::run(cx, &Tiles::new(g, Pass::Forward), &transformed, input, bias, relu, &mut y)?;
+        winograd::run(cx, &tiles, &transformed, input, bias, relu, &mut y)?;
         if !relu && epilogue.activation != Activation::Linear {
             let work = 16 * y.len() as u64;
             cx.threads.pieces(&mut y, 1 << 14, work, |_, y| elementwise::activate(cx.level, epilogue.activation, y));
@@ -52,6 +53,46 @@ pub(crate) fn forward(
     Ok(y.into_storage())
 }
 
+/// A convolution and the maximum of each 2×2 of its results, which Winograd's tiles hold together; none for what it does not
+/// compute, or not in even tiles.
+pub(crate) fn forward_pooled(
+    cx: &Context,
+    x: &Tensor,
+    kernel: &Tensor,
+    g: &ConvGeometry,
+    epilogue: Epilogue<'_>,
+    pool: &PoolGeometry,
+) -> Result<Option<Storage>> {
+    let halves = pool.window == [1, 2, 2] && pool.strides == [1, 2, 2] && pool.pad_before == [0; 3];
+    let halves = halves && pool.output[1..] == [g.output[1] / 2, g.output[2] / 2];
+    let plain = matches!(epilogue.activation, Activation::Linear | Activation::Relu);
+    let tiles = Tiles::new(g, Pass::Forward);
+    if !halves || !plain || !tiles.side().is_multiple_of(2) || !winograd::is_chosen(cx, g, Pass::Forward) {
+        return Ok(None);
+    }
+    let (input, weights) = (f32s("convolution", x)?, f32s("convolution", kernel)?);
+    let bias = epilogue.bias.map(|bias| f32s("convolution", bias)).transpose()?;
+    let mut y = cx.memory.take::<f32>(g.batch * pool.positions() * g.out_channels)?;
+    let _span = span("conv", "winograd", g);
+    let transformed = transformed(cx, kernel, weights, g, &tiles)?;
+    let relu = epilogue.activation == Activation::Relu;
+    winograd::run(cx, &tiles.pooled(), &transformed, input, bias, relu, &mut y)?;
+    Ok(Some(y.into_storage()))
+}
+
+/// The kernel as the forward pass over these tiles reads it.
+fn transformed(
+    cx: &Context,
+    kernel: &Tensor,
+    weights: &[f32],
+    g: &ConvGeometry,
+    tiles: &Tiles,
+) -> Result<Arc<TransformedKernel>> {
+    // The same kernel has another form for tiles of another size.
+    let key = direct::key(g, u64::MAX - tiles.side() as u64);
+    kernel.prepared(key, || TransformedKernel::new(cx, weights, g, tiles, Pass::Forward, false))
+}
+
 pub(crate) fn input_gradient(cx: &Context, dy: &Tensor, kernel: &Tensor, g: &ConvGeometry) -> Result<Storage> {
     let (gradient, weights) = (f32s("convolution gradient", dy)?, f32s("convolution gradient", kernel)?);
     let mut dx = cx.memory.take::<f32>(g.batch * g.input_positions() * g.in_channels)?;
@@ -60,7 +101,7 @@ pub(crate) fn input_gradient(cx: &Context, dy: &Tensor, kernel: &Tensor, g: &Con
         depthwise::input_gradient(cx, gradient, weights, g, &mut dx);
     } else if winograd::is_chosen(cx, g, Pass::InputGradient) {
         let _span = span("conv_backward_input", "winograd", g);
-        winograd::input_gradient(cx, g, weights, gradient, &mut dx)?;
+        winograd::input_gradient(cx, g, kernel, weights, gradient, &mut dx)?;
     } else {
         let _span = span("conv_backward_input", "direct", g);
         let mut parts = Vec::new();

@@ -46,6 +46,10 @@ impl Layer for ActivationLayer {
     fn forward(&self, x: &Var, _ctx: &Context<'_>) -> Result<Var> {
         self.activation.apply(x)
     }
+
+    fn is_per_sample(&self) -> bool {
+        true
+    }
 }
 
 /// Softmax along the last axis: as a layer, or as another layer's activation.

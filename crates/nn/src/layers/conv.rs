@@ -9,7 +9,7 @@ use crate::regularizer::Regularizer;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use striate_autograd::Var;
-use striate_tensor::{ConvSpec, Error, PadMode, Padding, Result, Shape};
+use striate_tensor::{ConvSpec, Error, PadMode, Padding, PoolSpec, Result, Shape};
 
 /// Convolution of time series and text: see [`Conv`].
 pub type Conv1D = Conv<1>;
@@ -300,6 +300,20 @@ impl<const AXES: usize> Layer for Conv<AXES> {
         let y = self.activation.finish(y)?;
         add_activity_penalty(self.activity_regularizer, &y, ctx)?;
         Ok(y)
+    }
+
+    fn forward_pooled(&self, x: &Var, pool: &PoolSpec, ctx: &Context<'_>) -> Result<Option<Var>> {
+        let has_fill = self.fill != PadMode::Constant(0.0) && self.padding != Padding::Valid;
+        let is_plain = matches!(self.activation, Activation::Elementwise(_)) && self.activity_regularizer.is_none();
+        if has_fill || !is_plain || (self.drop_connect > 0.0 && ctx.is_training()) {
+            return Ok(None);
+        }
+        let (kernel, bias) = (ctx.weight("kernel")?, ctx.find_weight("bias"));
+        x.conv_max_pool(kernel, bias, &self.spec(), self.activation.fused(), pool)
+    }
+
+    fn is_per_sample(&self) -> bool {
+        self.drop_connect == 0.0 && self.activity_regularizer.is_none()
     }
 
     fn multiply_adds(&self, inputs: &[Shape], output: &Shape) -> u64 {

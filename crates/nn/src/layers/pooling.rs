@@ -111,4 +111,12 @@ impl<const AXES: usize, const MAX: bool> Layer for Pooling<AXES, MAX> {
     fn forward(&self, x: &Var, _ctx: &Context<'_>) -> Result<Var> {
         x.pool(&self.spec())
     }
+
+    fn max_pooling(&self) -> Option<PoolSpec> {
+        MAX.then(|| self.spec())
+    }
+
+    fn is_per_sample(&self) -> bool {
+        true
+    }
 }

@@ -137,4 +137,8 @@ impl<const AXES: usize> Layer for ZeroPadding<AXES> {
     fn forward(&self, x: &Var, _ctx: &Context<'_>) -> Result<Var> {
         x.pad(&self.pads(), self.mode)
     }
+
+    fn is_per_sample(&self) -> bool {
+        true
+    }
 }

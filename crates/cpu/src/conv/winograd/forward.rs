@@ -1,7 +1,9 @@
 //! The forward pass and the input gradient: blocks of tiles, transformed, multiplied, transformed back.
 
-use super::transforms::{GradientTransform, InputTransform, LastPanel, OutputTransform, Pixels, ScatterTransform};
-use super::{POINTS, Tiles, TransformedKernel, plane};
+use super::transforms::{
+    GradientTransform, InputTransform, LastPanel, OutputTransform, Pixels, ScatterTransform, for_side,
+};
+use super::{Tiles, TransformedKernel, plane};
 use crate::backend::Context;
 use crate::kernels::{RowTable, Segment, Shared, Sweep, Write};
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +12,17 @@ use striate_tensor::Result;
 /// Tiles of a block: enough that a panel of the kernel is used often, few enough that a block stays in the second-level
 /// cache. Multiples of the register tile's rows.
 fn tiles_in_block(channels: usize) -> usize {
-    if channels > 160 { 96 } else { 48 }
+    match channels {
+        0..=32 => 48,
+        33..=160 => 24,
+        _ => 96,
+    }
 }
 
 /// Elements of a block's products that are in flight: its columns are taken in parts of this size.
 const PRODUCTS: usize = 96 << 10;
 
-/// The gradient of the input, `dx`, from that of the output: each tile of 4×4 outputs adds to the 6×6 inputs it saw. This is the
+/// The gradient of the input, `dx`, from that of the output: each tile of outputs adds to the inputs it saw. This is the
 /// transpose of the forward pass; where images are small it has fewer tiles than the input has.
 pub(crate) fn scatter(
     cx: &Context,
@@ -56,8 +62,9 @@ fn blocks(
     (block, scatter): (usize, bool),
 ) -> Result<()> {
     let channels = if scatter { tiles.out_channels } else { tiles.in_channels };
+    let points = tiles.points();
     let blocks = tiles.count().div_ceil(block);
-    let work = (tiles.count() * POINTS) as u64 * (tiles.in_channels * tiles.out_channels) as u64;
+    let work = (tiles.count() * points) as u64 * (tiles.in_channels * tiles.out_channels) as u64;
     // Few blocks are shared out by columns as well; each part then transforms the inputs again. The columns are independent:
     // how they are shared out makes no difference to the result.
     let panels = kernel.panels();
@@ -65,7 +72,7 @@ fn blocks(
     let per_split = panels.div_ceil(splits);
     let splits = panels.div_ceil(per_split);
     let wide = kernel.panel_columns(0).2;
-    let at_once = (PRODUCTS / (POINTS * block * wide)).clamp(1, per_split);
+    let at_once = (PRODUCTS / (points * block * wide)).clamp(1, per_split);
     let mut zeros = cx.memory.take::<f32>(channels)?;
     zeros.fill(0.0);
     let padded_bias = match bias {
@@ -131,7 +138,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn compute(&self, block: usize, split: usize, output: &Shared<'_, f32>) -> Result<()> {
         let (cx, tiles, kernel, channels) = (self.cx, self.tiles, self.kernel, self.channels);
-        let first = block * self.block;
+        let (points, first) = (tiles.points(), block * self.block);
         let count = self.block.min(tiles.count() - first);
         let smaller;
         let wide = kernel.panel_columns(0).2;
@@ -143,46 +150,55 @@ impl Job<'_> {
             &smaller
         };
         let in_plane = plane(self.block * channels);
-        let mut transformed = cx.memory.take::<f32>(POINTS * in_plane)?;
+        let mut transformed = cx.memory.take::<f32>(points * in_plane)?;
         {
             let out = Shared::new(&mut transformed);
             for t in 0..count {
                 let (data, zeros, offset) = (self.input, self.zeros, t * channels);
                 if self.scatter {
-                    cx.level.run(GradientTransform {
-                        pixels: Pixels { data, starts: tiles.outputs(first + t), zeros, channels },
-                        out: &out,
-                        offset,
-                        plane: in_plane,
-                        // One panel holds all channels. The zeros beyond a row's end fall into the next one's start, which
-                        // is written later, or into the gap between planes.
-                        panel: 0,
-                        width: usize::MAX,
-                        last: LastPanel { channel: usize::MAX, row: 0 },
-                    });
+                    for_side!(
+                        cx.level,
+                        tiles.side,
+                        GradientTransform {
+                            pixels: Pixels { data, starts: tiles.outputs(first + t), zeros, channels },
+                            out: &out,
+                            offset,
+                            plane: in_plane,
+                            // One panel holds all channels. The zeros beyond a row's end fall into the next one's start, which
+                            // is written later, or into the gap between planes.
+                            panel: 0,
+                            width: usize::MAX,
+                            last: LastPanel { channel: usize::MAX, row: 0 },
+                        }
+                    );
                 } else {
-                    cx.level.run(InputTransform {
-                        pixels: Pixels { data, starts: tiles.inputs(first + t), zeros, channels },
-                        out: &out,
-                        offset,
-                        plane: in_plane,
-                    });
+                    for_side!(
+                        cx.level,
+                        tiles.side,
+                        InputTransform {
+                            pixels: Pixels { data, starts: tiles.inputs(first + t), zeros, channels },
+                            out: &out,
+                            offset,
+                            plane: in_plane,
+                        }
+                    );
                 }
             }
         }
         let out_plane = plane(self.block * columns);
-        let mut products = cx.memory.take::<f32>(POINTS * out_plane)?;
+        let mut products = cx.memory.take::<f32>(points * out_plane)?;
         let last = ((split + 1) * self.per_split).min(kernel.panels());
         let mut panel = split * self.per_split;
         while panel < last {
             let together = self.at_once.min(last - panel);
             {
                 let shared = Shared::new(&mut products);
-                for point in 0..POINTS {
+                for point in 0..points {
+                    let a = &transformed[point * in_plane..(point + 1) * in_plane];
                     for i in 0..together {
                         let (_, _, width) = kernel.panel_columns(panel + i);
                         cx.level.run(&Sweep {
-                            a: &transformed[point * in_plane..(point + 1) * in_plane],
+                            a,
                             step: 1,
                             rows,
                             segments: &[Segment { a: 0, b: 0 }],
@@ -212,18 +228,27 @@ impl Job<'_> {
                 let (products, plane, channels) = (&products[t * columns..], out_plane, end + real - start);
                 if self.scatter {
                     let starts = tiles.inputs(first + t);
-                    cx.level.run(ScatterTransform { products, plane, channels, out: output, starts, channel: start });
+                    for_side!(
+                        cx.level,
+                        tiles.side,
+                        ScatterTransform { products, plane, channels, out: output, starts, channel: start }
+                    );
                 } else {
-                    cx.level.run(OutputTransform {
-                        products,
-                        plane,
-                        channels,
-                        bias: self.bias.map(|bias| &bias[start..]),
-                        relu: self.relu,
-                        out: output,
-                        starts: tiles.outputs(first + t),
-                        channel: start,
-                    });
+                    for_side!(
+                        cx.level,
+                        tiles.side,
+                        OutputTransform {
+                            products,
+                            plane,
+                            channels,
+                            bias: self.bias.map(|bias| &bias[start..]),
+                            relu: self.relu,
+                            pools: tiles.pools,
+                            out: output,
+                            starts: tiles.outputs(first + t),
+                            channel: start,
+                        }
+                    );
                 }
             }
             panel += together;

@@ -1,13 +1,13 @@
 //! Transformed kernels, packed for the register tile.
 
-use super::transforms::KernelTransform;
-use super::{POINTS, Pass, plane};
+use super::transforms::{KernelTransform, for_side};
+use super::{Pass, Tiles, plane};
 use crate::backend::Context;
 use crate::kernels::Shared;
 use crate::memory::Buffer;
 use striate_tensor::{ConvGeometry, Result};
 
-/// A kernel's 36 matrices (channels in, channels out), each cut into panels as the register tile reads them.
+/// A kernel's matrices, one for each point (channels in, channels out), each cut into panels as the register tile reads them.
 pub(crate) struct TransformedKernel {
     data: Buffer<f32>,
     rows: usize,
@@ -25,26 +25,34 @@ impl TransformedKernel {
         cx: &Context,
         kernel: &[f32],
         g: &ConvGeometry,
+        tiles: &Tiles,
         pass: Pass,
         scatter: bool,
     ) -> Result<TransformedKernel> {
         let (c_in, c_out) = (g.in_channels, g.out_channels);
         let size = c_in * c_out;
         if pass != Pass::InputGradient {
-            return Self::of_taps(cx, kernel, std::array::from_fn(|t| t * size), c_in, c_out);
+            return Self::of_taps(cx, kernel, tiles, std::array::from_fn(|t| t * size), c_in, c_out);
         }
         let mut turned = cx.memory.take::<f32>(9 * size)?;
         cx.threads.pieces(&mut turned, size, 16 * size as u64, |t, out| {
             transpose(&kernel[t * size..(t + 1) * size], c_in, c_out, out);
         });
-        Self::of_taps(cx, &turned, std::array::from_fn(|t| if scatter { t } else { 8 - t } * size), c_out, c_in)
+        Self::of_taps(cx, &turned, tiles, std::array::from_fn(|t| if scatter { t } else { 8 - t } * size), c_out, c_in)
     }
 
-    fn of_taps(cx: &Context, kernel: &[f32], taps: [usize; 9], rows: usize, columns: usize) -> Result<Self> {
+    fn of_taps(
+        cx: &Context,
+        kernel: &[f32],
+        tiles: &Tiles,
+        taps: [usize; 9],
+        rows: usize,
+        columns: usize,
+    ) -> Result<Self> {
         let (lanes, wide) = (cx.level.lanes(), cx.level.tile_columns());
         let padded = columns / wide * wide + (columns % wide).div_ceil(lanes) * lanes;
         let plane = plane(rows * padded);
-        let mut data = cx.memory.take::<f32>(POINTS * plane)?;
+        let mut data = cx.memory.take::<f32>(tiles.points() * plane)?;
         let shared = Shared::new(&mut data);
         let panels = columns.div_ceil(wide);
         let width = |panel: usize| wide.min(padded - panel * wide);
@@ -55,14 +63,18 @@ impl TransformedKernel {
             let (panel, chunk_index) = (task / chunks, task % chunks);
             let start = panel * wide;
             for row in chunk_index * chunk..((chunk_index + 1) * chunk).min(rows) {
-                cx.level.run(KernelTransform {
-                    kernel,
-                    taps: taps.map(|tap| tap + row * columns + start),
-                    columns: wide.min(columns - start),
-                    out: &shared,
-                    offset: start * rows + row * width(panel),
-                    plane,
-                });
+                for_side!(
+                    cx.level,
+                    tiles.side,
+                    KernelTransform {
+                        kernel,
+                        taps: taps.map(|tap| tap + row * columns + start),
+                        columns: wide.min(columns - start),
+                        out: &shared,
+                        offset: start * rows + row * width(panel),
+                        plane,
+                    }
+                );
             }
         });
         Ok(TransformedKernel { data, rows, columns, wide, lanes, plane })
@@ -79,7 +91,7 @@ impl TransformedKernel {
         (start, real, real.div_ceil(self.lanes) * self.lanes)
     }
 
-    /// The panel of one of the 36 matrices: (channels in, width).
+    /// The panel of a point's matrix: (channels in, width).
     pub(crate) fn panel(&self, point: usize, panel: usize) -> &[f32] {
         let (start, _, width) = self.panel_columns(panel);
         let from = point * self.plane + start * self.rows;
