@@ -47,6 +47,34 @@ fn row_meetings(
     rows
 }
 
+/// Neighbouring positions along the last axis that meet the same taps, at sources that move on by the same step.
+struct Run {
+    first: usize,
+    count: usize,
+    step: usize,
+}
+
+/// The positions cut into runs: long ones inside the image, single positions at its borders.
+fn runs(columns: &Meetings) -> Vec<Run> {
+    let step = |a: &[(usize, usize)], b: &[(usize, usize)]| {
+        let step = b.first()?.0.checked_sub(a.first()?.0)?;
+        let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.1 == b.1 && a.0 + step == b.0);
+        same.then_some(step)
+    };
+    let mut runs: Vec<Run> = Vec::new();
+    for (o, column) in columns.iter().enumerate() {
+        if let Some(run) = runs.last_mut()
+            && let Some(step) = step(&columns[o - 1], column)
+            && (run.count == 1 || run.step == step)
+        {
+            (run.count, run.step) = (run.count + 1, step);
+            continue;
+        }
+        runs.push(Run { first: o, count: 1, step: 0 });
+    }
+    runs
+}
+
 /// Sizes of one pass: what is written and what is read.
 struct Pass<'a> {
     target: [usize; 3],
@@ -67,6 +95,8 @@ impl Pass<'_> {
         if row == 0 || self.batch * rows == 0 {
             return;
         }
+        let runs = runs(&self.meetings[2]);
+        let relu = self.activation == Activation::Relu;
         cx.threads.pieces(out, row, 4 * work, |index, out| {
             let (n, d, h) = (index / rows, index % rows / self.target[1], index % self.target[1]);
             cx.level.run(Row {
@@ -75,10 +105,14 @@ impl Pass<'_> {
                 channels: self.channels,
                 rows: &row_meetings(&self.meetings, self.source, self.kernel, d, h),
                 columns: &self.meetings[2],
+                runs: &runs,
                 bias: self.bias,
+                least: if relu { 0.0 } else { f32::NEG_INFINITY },
                 out,
             });
-            elementwise::activate(cx.level, self.activation, out);
+            if !relu {
+                elementwise::activate(cx.level, self.activation, out);
+            }
         });
     }
 }
@@ -126,7 +160,10 @@ struct Row<'a> {
     channels: usize,
     rows: &'a [(usize, usize)],
     columns: &'a [Vec<(usize, usize)>],
+    runs: &'a [Run],
     bias: Option<&'a [f32]>,
+    /// Smaller results are raised to this.
+    least: f32,
     out: &'a mut [f32],
 }
 
@@ -138,68 +175,126 @@ impl Kernel for Row<'_> {
         let c = self.channels;
         assert!(self.bias.is_none_or(|bias| bias.len() == c) && self.out.len() == self.columns.len() * c);
         let mut pairs = Vec::with_capacity(64);
-        let Row { x: input, weights, bias, .. } = self;
-        for (out, columns) in self.out.chunks_exact_mut(c).zip(self.columns) {
+        let Row { x: input, weights, bias, least, .. } = self;
+        for run in self.runs {
+            let step = run.step * c;
+            let reach = (run.count - 1) * step + c;
             pairs.clear();
             for &(source_row, tap_row) in self.rows {
-                for &(source, tap) in columns {
+                for &(source, tap) in &self.columns[run.first] {
                     let (x, w) = ((source_row + source) * c, (tap_row + tap) * c);
-                    assert!(x + c <= input.len() && w + c <= weights.len());
+                    assert!(x + reach <= input.len() && w + c <= weights.len());
                     pairs.push((x, w));
                 }
             }
-            let mut at = 0;
-            // SAFETY: each pair's `c` elements were checked above; vectors end at or before channel `c`.
+            let out = &mut self.out[run.first * c..(run.first + run.count) * c];
+            let mut position = 0;
+            // SAFETY: each pair's `c` elements were checked above for every position of the run, and so were the run's results;
+            // vectors end at or before channel `c`.
             unsafe {
-                while at + 4 * S::LANES <= c {
-                    block::<S, 4>((input, weights, bias), &pairs, at, S::LANES, out);
-                    at += 4 * S::LANES;
+                while position + 4 <= run.count {
+                    channels::<S, 4>(
+                        (input, weights, bias, least),
+                        &pairs,
+                        (position * step, step),
+                        c,
+                        &mut out[position * c..],
+                    );
+                    position += 4;
                 }
-                while at + S::LANES <= c {
-                    block::<S, 1>((input, weights, bias), &pairs, at, S::LANES, out);
-                    at += S::LANES;
-                }
-                if at < c {
-                    block::<S, 1>((input, weights, bias), &pairs, at, c - at, out);
+                while position < run.count {
+                    channels::<S, 1>(
+                        (input, weights, bias, least),
+                        &pairs,
+                        (position * step, step),
+                        c,
+                        &mut out[position * c..],
+                    );
+                    position += 1;
                 }
             }
         }
     }
 }
 
-/// `N` vectors of channels from `at` on, the last of them `last` wide.
+/// All `c` channels of `P` positions; the first one's sources lie `shift.0` beyond the pairs', the next ones' `shift.1` further
+/// each.
+///
+/// # Safety
+/// Only below `Level::run`, with pairs and results valid for `c` elements at each position.
+#[inline(always)]
+unsafe fn channels<S: Simd, const P: usize>(
+    operands: (&[f32], &[f32], Option<&[f32]>, f32),
+    pairs: &[(usize, usize)],
+    shift: (usize, usize),
+    c: usize,
+    out: &mut [f32],
+) {
+    let mut at = 0;
+    // SAFETY: as the caller; vectors end at or before channel `c`.
+    unsafe {
+        while at + 2 * S::LANES <= c {
+            block::<S, P, 2>(operands, pairs, shift, (at, c), S::LANES, out);
+            at += 2 * S::LANES;
+        }
+        while at < c {
+            block::<S, P, 1>(operands, pairs, shift, (at, c), S::LANES.min(c - at), out);
+            at += S::LANES;
+        }
+    }
+}
+
+/// `N` vectors of channels from `at.0` of `at.1` on, the last of them `last` wide, at `P` positions.
 ///
 /// # Safety
 /// Only below `Level::run`, with pointers valid for what is read and written.
 #[inline(always)]
-unsafe fn block<S: Simd, const N: usize>(
-    (x, weights, bias): (&[f32], &[f32], Option<&[f32]>),
+unsafe fn block<S: Simd, const P: usize, const N: usize>(
+    (x, weights, bias, least): (&[f32], &[f32], Option<&[f32]>, f32),
     pairs: &[(usize, usize)],
-    at: usize,
+    shift: (usize, usize),
+    (at, c): (usize, usize),
     last: usize,
     out: &mut [f32],
 ) {
     // SAFETY: the caller checked that the vectors lie inside.
     unsafe {
-        let load = |p: *const f32| if last == S::LANES { S::load(p) } else { S::load_part(p, last) };
-        let mut acc = [S::splat(0.0); N];
+        let mut acc = [[S::splat(0.0); N]; P];
         if let Some(bias) = bias {
-            for (v, acc) in acc.iter_mut().enumerate() {
-                *acc = load(bias.as_ptr().add(at + v * S::LANES));
+            for v in 0..N {
+                let bias = load::<S>(bias.as_ptr().add(at + v * S::LANES), last);
+                for acc in &mut acc {
+                    acc[v] = bias;
+                }
             }
         }
         for &(from, weight) in pairs {
-            for (v, acc) in acc.iter_mut().enumerate() {
-                let skip = at + v * S::LANES;
-                let (x, w) = (load(x.as_ptr().add(from + skip)), load(weights.as_ptr().add(weight + skip)));
-                *acc = S::fma(x, w, *acc);
+            let (x, w) = (x.as_ptr().add(from + shift.0 + at), weights.as_ptr().add(weight + at));
+            for v in 0..N {
+                let w = load::<S>(w.add(v * S::LANES), last);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    acc[v] = S::fma(load::<S>(x.add(p * shift.1 + v * S::LANES), last), w, acc[v]);
+                }
             }
         }
-        for (v, acc) in acc.iter().enumerate() {
-            let p = out.as_mut_ptr().add(at + v * S::LANES);
-            if last == S::LANES { S::store(p, *acc) } else { S::store_part(p, *acc, last) }
+        for (p, acc) in acc.iter().enumerate() {
+            for (v, acc) in acc.iter().enumerate() {
+                let to = out.as_mut_ptr().add(p * c + at + v * S::LANES);
+                let sum = S::max(*acc, S::splat(least));
+                if last == S::LANES { S::store(to, sum) } else { S::store_part(to, sum, last) }
+            }
         }
     }
+}
+
+/// The first `n` ≤ LANES elements.
+///
+/// # Safety
+/// Only below `Level::run`, with a pointer valid for `n` elements.
+#[inline(always)]
+unsafe fn load<S: Simd>(at: *const f32, n: usize) -> S::V {
+    // SAFETY: as the caller.
+    unsafe { if n == S::LANES { S::load(at) } else { S::load_part(at, n) } }
 }
 
 pub(crate) fn kernel_gradient(cx: &Context, x: &[f32], dy: &[f32], g: &ConvGeometry, dw: &mut [f32]) -> Result<()> {
@@ -210,6 +305,7 @@ pub(crate) fn kernel_gradient(cx: &Context, x: &[f32], dy: &[f32], g: &ConvGeome
         dw.fill(0.0);
         return Ok(());
     }
+    let runs = runs(&all[2]);
     let per_chunk = total.div_ceil(16);
     let chunks = total.div_ceil(per_chunk);
     let mut partial = cx.memory.take::<f32>((chunks - 1) * dw.len())?;
@@ -230,6 +326,7 @@ pub(crate) fn kernel_gradient(cx: &Context, x: &[f32], dy: &[f32], g: &ConvGeome
                     channels: c,
                     rows: &row_meetings(&all, g.input, g.kernel, d, h),
                     columns: &all[2],
+                    runs: &runs,
                     sums,
                 });
             }
@@ -246,6 +343,7 @@ struct GradientRow<'a> {
     channels: usize,
     rows: &'a [(usize, usize)],
     columns: &'a [Vec<(usize, usize)>],
+    runs: &'a [Run],
     sums: &'a mut [f32],
 }
 
@@ -255,16 +353,62 @@ impl Kernel for GradientRow<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let c = self.channels;
-        for (dy, columns) in self.dy.chunks_exact(c).zip(self.columns) {
+        assert!(self.dy.len() == self.columns.len() * c);
+        for run in self.runs {
+            let (dy, step) = (&self.dy[run.first * c..(run.first + run.count) * c], run.step * c);
             for &(source_row, tap_row) in self.rows {
-                for &(source, tap) in columns {
-                    let (x, w) = ((source_row + source) * c, (tap_row + tap) * c);
-                    let sums = self.sums[w..w + c].iter_mut();
-                    for ((sum, &x), &dy) in sums.zip(&self.x[x..x + c]).zip(dy) {
-                        *sum = S::fma1(x, dy, *sum);
+                for &(source, tap) in &self.columns[run.first] {
+                    let from = (source_row + source) * c;
+                    let x = &self.x[from..from + (run.count - 1) * step + c];
+                    let sums = &mut self.sums[(tap_row + tap) * c..(tap_row + tap + 1) * c];
+                    let mut at = 0;
+                    // SAFETY: the slices hold `c` elements for each position; vectors end at or before channel `c`.
+                    unsafe {
+                        while at + 4 * S::LANES <= c {
+                            products::<S, 4>(x, step, dy, c, at, S::LANES, sums);
+                            at += 4 * S::LANES;
+                        }
+                        while at < c {
+                            products::<S, 1>(x, step, dy, c, at, S::LANES.min(c - at), sums);
+                            at += S::LANES;
+                        }
                     }
                 }
             }
+        }
+    }
+}
+
+/// Adds x·dy over all positions to `N` vectors of sums from channel `at` on, the last of them `last` wide.
+///
+/// # Safety
+/// Only below `Level::run`, with pointers valid for what is read and written.
+#[inline(always)]
+unsafe fn products<S: Simd, const N: usize>(
+    x: &[f32],
+    step: usize,
+    dy: &[f32],
+    c: usize,
+    at: usize,
+    last: usize,
+    sums: &mut [f32],
+) {
+    // SAFETY: as the caller.
+    unsafe {
+        let mut acc = [S::splat(0.0); N];
+        for (v, acc) in acc.iter_mut().enumerate() {
+            *acc = load::<S>(sums.as_ptr().add(at + v * S::LANES), last);
+        }
+        let (mut x, mut dy, positions) = (x.as_ptr().wrapping_add(at), dy.as_ptr().wrapping_add(at), dy.len() / c);
+        for _ in 0..positions {
+            for (v, acc) in acc.iter_mut().enumerate() {
+                *acc = S::fma(load::<S>(x.add(v * S::LANES), last), load::<S>(dy.add(v * S::LANES), last), *acc);
+            }
+            (x, dy) = (x.wrapping_add(step), dy.wrapping_add(c));
+        }
+        for (v, acc) in acc.iter().enumerate() {
+            let to = sums.as_mut_ptr().add(at + v * S::LANES);
+            if last == S::LANES { S::store(to, *acc) } else { S::store_part(to, *acc, last) }
         }
     }
 }
