@@ -5,20 +5,45 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Workload, and whether ONNX Runtime can do it.
-const WORKLOADS: [(&str, bool); 12] = [
-    ("mnist_train", false),
-    ("mnist_infer_1000", true),
-    ("mnist_latency_1", true),
-    ("catsdogs_train", false),
-    ("vgg16_features_150", true),
-    ("vgg16_top_224_1", true),
-    ("vgg16_top_224_16", true),
-    ("vgg16_frozen_train", false),
-    ("vgg16_finetune", false),
-    ("vgg16_full_train", false),
-    ("filter_pattern", false),
-    ("filter_grid", false),
+/// Who trains.
+const TRAINING: &[&str] = &["torch", "torch-nhwc"];
+/// Who computes forward passes.
+const FORWARD: &[&str] = &["torch", "torch-nhwc", "onnxruntime"];
+/// Who changes pictures.
+const PICTURES: &[&str] = &["keras", "torchvision", "albumentations"];
+/// The workload that needs a folder of photographs.
+const AUGMENT: &str = "augment";
+
+/// Workload, and who can do it.
+const WORKLOADS: [(&str, &[&str]); 13] = [
+    ("mnist_train", TRAINING),
+    ("mnist_infer_1000", FORWARD),
+    ("mnist_latency_1", FORWARD),
+    ("catsdogs_train", TRAINING),
+    ("vgg16_features_150", FORWARD),
+    ("vgg16_top_224_1", FORWARD),
+    ("vgg16_top_224_16", FORWARD),
+    ("vgg16_frozen_train", TRAINING),
+    ("vgg16_finetune", TRAINING),
+    ("vgg16_full_train", TRAINING),
+    ("filter_pattern", TRAINING),
+    ("filter_grid", TRAINING),
+    (AUGMENT, PICTURES),
+];
+
+/// What pip installs.
+const PEERS: [&str; 11] = [
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "numpy",
+    "keras",
+    "scipy",
+    "pillow",
+    "torchvision",
+    "albumentations",
+    "opencv-python-headless",
 ];
 
 /// glibc keeps freed memory: fair to the peers, whose time would else go into page faults.
@@ -38,6 +63,8 @@ pub struct Options {
     pub repeat: usize,
     /// Threads of every contender.
     pub threads: usize,
+    /// The photographs of the workload augment.
+    pub data: Option<PathBuf>,
     /// The virtual environment with the peers.
     pub venv: Option<PathBuf>,
 }
@@ -66,16 +93,16 @@ pub fn run(root: &Path, options: &Options) -> Result<(), String> {
     }
     println!("| workload | striate | best peer | ratio | memory MB, ours / theirs | others |");
     println!("|---|---|---|---|---|---|");
-    for (workload, with_runtime) in WORKLOADS {
+    for (workload, peers) in WORKLOADS {
         if !options.workloads.is_empty() && !options.workloads.iter().any(|name| name == workload) {
             continue;
         }
-        let mut contenders = vec!["striate", "torch", "torch-nhwc"];
-        if with_runtime {
-            contenders.push("onnxruntime");
+        if workload == AUGMENT && options.data.is_none() {
+            eprintln!("{AUGMENT} is left out: it needs --data");
+            continue;
         }
         let mut figures: Vec<Figures> =
-            contenders.into_iter().map(|name| Figures { name, medians: Vec::new(), memory: 0.0 }).collect();
+            ["striate"].iter().chain(peers).map(|&name| Figures { name, medians: Vec::new(), memory: 0.0 }).collect();
         let mut unit = String::new();
         for _ in 0..options.rounds {
             for figure in &mut figures {
@@ -100,7 +127,7 @@ fn install(venv: &Path) -> Result<(), String> {
         ("python3".to_string(), vec!["-m".to_string(), "venv".into(), venv.display().to_string()]),
         (
             venv.join("bin").join("pip").display().to_string(),
-            ["install", "--quiet", "torch", "onnx", "onnxruntime", "onnxscript", "numpy"].map(String::from).to_vec(),
+            ["install", "--quiet"].iter().chain(&PEERS).map(|word| word.to_string()).collect(),
         ),
     ];
     for (program, arguments) in steps {
@@ -121,14 +148,25 @@ fn last_line(command: &mut Command) -> Result<Value, String> {
 
 fn ours(program: &Path, workload: &str, options: &Options) -> Result<Value, String> {
     let (repeat, threads) = (options.repeat.to_string(), options.threads.to_string());
-    last_line(Command::new(program).args(["bench", workload, "--json", "--repeat", &repeat, "--threads", &threads]))
+    let mut command = Command::new(program);
+    command.args(["bench", workload, "--json", "--repeat", &repeat, "--threads", &threads]);
+    if let (AUGMENT, Some(data)) = (workload, &options.data) {
+        command.arg("--data").arg(data);
+    }
+    last_line(&mut command)
 }
 
 fn theirs(root: &Path, python: &Path, peer: &str, workload: &str, options: &Options) -> Result<Value, String> {
     let (repeat, threads) = (options.repeat.to_string(), options.threads.to_string());
-    let script = root.join("benches").join("peers").join("peers.py");
+    let scripts = root.join("benches").join("peers");
     let mut command = Command::new(python);
-    command.arg(script).args([peer, workload, &threads, &repeat]).envs(KEEP_MEMORY);
+    match &options.data {
+        Some(data) if workload == AUGMENT => {
+            command.arg(scripts.join("augment.py")).arg(peer).arg(data).args([&threads, &repeat])
+        }
+        _ => command.arg(scripts.join("peers.py")).args([peer, workload, &threads, &repeat]),
+    };
+    command.envs(KEEP_MEMORY);
     // Some systems slow the peers' own libraries down with this.
     command.env_remove("OPENBLAS_CORETYPE");
     last_line(&mut command)

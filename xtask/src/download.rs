@@ -1,5 +1,6 @@
 //! Downloads of data sets: verified, and renamed into place only when whole.
 
+use crate::cats_dogs;
 use flate2::read::GzDecoder;
 use md5::{Digest, Md5};
 use std::fs;
@@ -21,13 +22,18 @@ const MNIST_ADDRESSES: [&str; 2] =
 /// The largest file is under 10 MB.
 const MOST_BYTES: u64 = 32 << 20;
 
-/// Downloads what is missing or damaged.
-pub fn run(name: &str, folder: &Path) -> Result<(), String> {
-    if name != "mnist" {
-        return Err(format!("no data set of that name: `{name}` (known: mnist)"));
+/// Downloads what is missing or damaged, or makes it out of an archive.
+pub fn run(name: &str, from: Option<&Path>, folder: &Path) -> Result<(), String> {
+    match (name, from) {
+        ("mnist", None) => mnist(&folder.join(name)),
+        ("mnist", Some(_)) => Err("mnist is downloaded; leave --from out".into()),
+        ("cats-dogs" | cats_dogs::FOLDER, from) => cats_dogs::run(from, &folder.join(cats_dogs::FOLDER)),
+        _ => Err(format!("no data set of that name: `{name}` (known: mnist, cats-dogs)")),
     }
-    let folder = folder.join(name);
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+}
+
+fn mnist(folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for (file, md5) in MNIST {
         let path = folder.join(file);
         if fs::read(&path).is_ok_and(|bytes| is_whole(&bytes, md5)) {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench_peers;
+mod cats_dogs;
 mod check;
 mod download;
 mod floors;
@@ -31,7 +32,7 @@ enum Task {
     Smoke,
     /// Run the kernels' edge tests under valgrind's memcheck; skips with a word where valgrind is not installed.
     Memcheck,
-    /// Measure `striate bench` against PyTorch and ONNX Runtime, in turn, and print a table with ratios.
+    /// Measure `striate bench` against other programs, in turn, and print a table with ratios.
     BenchPeers {
         /// Workloads [default: all].
         workloads: Vec<String>,
@@ -44,14 +45,20 @@ enum Task {
         /// Threads of every contender.
         #[arg(long, default_value_t = 2)]
         threads: usize,
-        /// A virtual environment that has torch, onnx, onnxruntime and onnxscript [default: target/peers, made if it is absent].
+        /// The folder of photographs for the workload augment, which is left out without it.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// A virtual environment that has the peers [default: target/peers, made if it is absent].
         #[arg(long)]
         venv: Option<PathBuf>,
     },
-    /// Download a data set, verified, into datasets/ or another folder: mnist.
+    /// Download a data set, verified, into datasets/ or another folder: mnist; or make one out of an archive: cats-dogs.
     Download {
         /// The data set.
         name: String,
+        /// For cats-dogs: the archive, which everybody has to fetch alone; without it this says where.
+        #[arg(long, value_name = "ARCHIVE")]
+        from: Option<PathBuf>,
         /// The folder that gets a subfolder of that name.
         #[arg(long)]
         to: Option<PathBuf>,
@@ -65,10 +72,12 @@ fn main() -> ExitCode {
         Task::Test => run::cargo(root, &["test", "--workspace", "--quiet"]),
         Task::Smoke => smoke::run(root),
         Task::Memcheck => memcheck::run(root),
-        Task::BenchPeers { workloads, rounds, repeat, threads, venv } => {
-            bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, venv })
+        Task::BenchPeers { workloads, rounds, repeat, threads, data, venv } => {
+            bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, data, venv })
         }
-        Task::Download { name, to } => download::run(&name, &to.unwrap_or_else(|| root.join("datasets"))),
+        Task::Download { name, from, to } => {
+            download::run(&name, from.as_deref(), &to.unwrap_or_else(|| root.join("datasets")))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

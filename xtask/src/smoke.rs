@@ -39,7 +39,7 @@ pub fn run(root: &Path) -> Result<(), String> {
     if accuracy < LEAST_ACCURACY {
         return Err(format!("test accuracy {accuracy} after one epoch is below {LEAST_ACCURACY}"));
     }
-    for file in ["model.safetensors", "history.csv", "curves.svg", "run.json"] {
+    for file in ["model.keras", "history.csv", "curves.svg", "run.json"] {
         let length = fs::metadata(out.join(file)).map_err(|error| format!("{file}: {error}"))?.len();
         if length == 0 {
             return Err(format!("{file} is empty"));

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::commands::augment::AugmentArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -46,6 +47,10 @@ pub enum Command {
     Predict(PredictArguments),
     /// Print a model's layers, shapes and parameters.
     Summary(SummaryArguments),
+    /// Write a model file in another format: .keras, .h5, .safetensors, or weights alone as .weights.h5 or .npz.
+    Convert(ConvertArguments),
+    /// Show what random changes make of a picture: variants on one sheet, with their parameters.
+    Augment(Box<AugmentArguments>),
     /// Show what this program found on this machine: processor, threads, data.
     Doctor,
     /// Measure speed on fixed workloads.
@@ -57,6 +62,21 @@ pub enum Command {
 pub enum RecipeName {
     /// The lecture's network on the 70,000 MNIST digits.
     Mnist,
+    /// A network of our own on the same digits, for about five minutes.
+    MnistBest,
+    /// The lecture's network for cats and dogs, from scratch on 2000 photographs.
+    CatsDogs,
+    /// The same with dropout, and photographs changed at random.
+    CatsDogsAugmented,
+    /// A network of our own on the same 2000 photographs, from scratch.
+    CatsDogsBest,
+}
+
+impl RecipeName {
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+    }
 }
 
 /// `striate train`.
@@ -88,6 +108,9 @@ pub struct TrainArguments {
     /// Go on where a run in the same folder stopped.
     #[arg(long)]
     pub resume: bool,
+    /// Leave files out that are no readable pictures, with a note, instead of refusing the folder.
+    #[arg(long)]
+    pub skip_bad: bool,
     /// Also print where the time goes, layer by layer, and write OUT/trace.json for chrome://tracing.
     #[arg(long)]
     pub profile: bool,
@@ -96,7 +119,7 @@ pub struct TrainArguments {
 /// `striate evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArguments {
-    /// A model file that train wrote.
+    /// A model file of this program or of Keras: .keras, .h5, .safetensors.
     pub model: PathBuf,
     /// The folder with the data [default: $STRIATE_DATA, the cache folder, datasets/].
     #[arg(long, value_name = "DIR")]
@@ -106,7 +129,7 @@ pub struct EvaluateArguments {
 /// `striate predict`.
 #[derive(Debug, Args)]
 pub struct PredictArguments {
-    /// A model file that train wrote.
+    /// A model file of this program or of Keras: .keras, .h5, .safetensors.
     pub model: PathBuf,
     /// Pictures: PNG.
     #[arg(required = true)]
@@ -119,9 +142,28 @@ pub struct PredictArguments {
 /// `striate summary`.
 #[derive(Debug, Args)]
 pub struct SummaryArguments {
-    /// A model file, or the name of a recipe's network: mnist.
+    /// A model file, or the name of a recipe's network: mnist, mnist-best, cats-dogs, cats-dogs-augmented, cats-dogs-best.
     pub model: String,
 }
+
+/// `striate convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArguments {
+    /// A model file of this program or of Keras 1, 2 or 3; its content says which.
+    pub input: PathBuf,
+    /// The file to write; its ending says the format.
+    pub output: PathBuf,
+    /// The input's shape without the batch axis, for a model that leaves sizes open, as 224x224x3.
+    #[arg(long, value_name = "SHAPE", value_parser = shape)]
+    pub input_shape: Option<ShapeArgument>,
+    /// Turn convolution kernels by 180°: the file is of Keras 1 on Theano, which does not say so.
+    #[arg(long)]
+    pub theano: bool,
+}
+
+/// Sizes with an x between them.
+#[derive(Debug, Clone)]
+pub struct ShapeArgument(pub Vec<usize>);
 
 /// `striate bench`.
 #[derive(Debug, Args)]
@@ -131,6 +173,9 @@ pub struct BenchArguments {
     /// Repetitions of each.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
     pub repeat: usize,
+    /// The folder of photographs that augment works on, with one folder for each class.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     /// Also print, for each layer and pass, the algorithm, its rates, and which of the machine's measured limits it is nearer to.
     #[arg(long)]
     pub why: bool,
@@ -171,6 +216,8 @@ pub enum Workload {
     FilterGrid,
     /// Single convolutions, each pass, GFLOP/s.
     ConvMicro,
+    /// Photographs of --data decoded, resized to 150×150 and changed at random, batches of 20, images/s.
+    Augment,
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -179,4 +226,8 @@ fn positive(text: &str) -> Result<usize, String> {
         Ok(n) => Ok(n),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn shape(text: &str) -> Result<ShapeArgument, String> {
+    text.split('x').map(positive).collect::<Result<_, _>>().map(ShapeArgument)
 }

@@ -43,6 +43,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &output),
         Command::Predict(arguments) => commands::predict::run(&arguments, &output),
         Command::Summary(arguments) => commands::summary::run(&arguments, &output),
+        Command::Convert(arguments) => commands::convert::run(&arguments, &output),
+        Command::Augment(arguments) => commands::augment::run(&arguments, &output),
         Command::Doctor => commands::doctor::run(&output),
         Command::Bench(arguments) => bench::run(&arguments, &output),
     }

@@ -92,7 +92,66 @@ impl Batching {
             0 => None,
             depth => Some(Prefetch::start(&plan, depth, self.workers)?),
         };
-        Ok(Batches { plan, ahead, next: 0 })
+        Ok(Batches { plan, ahead, next: 0, failed: false })
+    }
+}
+
+impl Batching {
+    /// The batches of epoch `first` and all that follow, without end; each epoch has an order of its own. Where a group of steps
+    /// is counted as an epoch, as Keras's `steps_per_epoch` does, this is the source.
+    ///
+    /// ```
+    /// use striate_data::{Array, ArrayDataset, Batching};
+    /// let device = striate_testkit::reference::device();
+    /// let data = ArrayDataset::new(vec![Array::floats(vec![0.0; 5], [5, 1])?], vec![])?;
+    /// let batching = Batching { batch_size: 2, ..Batching::default() };
+    /// let sizes: Vec<usize> = batching.endless(&data, 0, &device)?.take(7).map(|b| b.unwrap().samples).collect();
+    /// assert_eq!(sizes, [2, 2, 1, 2, 2, 1, 2]);
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Batching::epoch`].
+    pub fn endless(&self, data: &dyn Dataset, first: u64, device: &Device) -> Result<EndlessBatches> {
+        let now = self.epoch(data, first, device)?;
+        Ok(EndlessBatches { batching: self.clone(), data: data.share(), device: device.clone(), epoch: first, now })
+    }
+}
+
+/// The batches of one epoch after another; see [`Batching::endless`]. It ends after an error.
+pub struct EndlessBatches {
+    batching: Batching,
+    data: Arc<dyn Dataset>,
+    device: Device,
+    epoch: u64,
+    now: Batches,
+}
+
+impl EndlessBatches {
+    /// The number of the epoch that the last batch belongs to.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+impl Iterator for EndlessBatches {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.now.failed {
+            return None;
+        }
+        if self.now.next >= self.now.plan.steps {
+            self.epoch += 1;
+            match self.batching.epoch(&self.data, self.epoch, &self.device) {
+                Ok(batches) => self.now = batches,
+                Err(error) => {
+                    self.now.failed = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.now.next()
     }
 }
 
@@ -120,6 +179,7 @@ pub struct Batches {
     plan: Arc<Plan>,
     ahead: Option<Prefetch>,
     next: usize,
+    failed: bool,
 }
 
 impl Iterator for Batches {
@@ -133,7 +193,8 @@ impl Iterator for Batches {
             Some(ahead) => ahead.take(self.next),
             None => self.plan.batch(self.next),
         };
-        self.next = if batch.is_ok() { self.next + 1 } else { self.plan.steps };
+        self.failed = batch.is_err();
+        self.next = if self.failed { self.plan.steps } else { self.next + 1 };
         Some(batch)
     }
 
@@ -146,5 +207,11 @@ impl Iterator for Batches {
 impl std::fmt::Debug for Batches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Batches({} of {})", self.next, self.plan.steps)
+    }
+}
+
+impl std::fmt::Debug for EndlessBatches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EndlessBatches(epoch {}, {:?})", self.epoch, self.now)
     }
 }

@@ -1,11 +1,15 @@
 //! Pictures from disk.
 
+use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbaImage};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits, Rgb,
+    RgbaImage,
+};
 use std::fs;
 use std::io::{self, Cursor};
 use std::path::Path;
-use striate_tensor::{Device, Error, Result, Shape, Tensor};
+use striate_tensor::{Device, Error, Result, Shape, Tensor, replace_file};
 
 /// The longest side a picture may have, in pixels.
 pub const MAX_SIDE: u32 = 16_384;
@@ -21,6 +25,8 @@ pub enum Colour {
     Grey,
     /// Three channels: red, green, blue.
     Rgb,
+    /// Four channels: red, green, blue and opacity, 255 where there is none.
+    Rgba,
 }
 
 impl Colour {
@@ -29,6 +35,7 @@ impl Colour {
         match self {
             Colour::Grey => 1,
             Colour::Rgb => 3,
+            Colour::Rgba => 4,
         }
     }
 }
@@ -65,7 +72,16 @@ impl Picture {
         self.shape[1]
     }
 
-    /// 1 for grey, 3 for RGB.
+    /// What the channels mean.
+    pub fn colour(&self) -> Colour {
+        match self.shape[2] {
+            1 => Colour::Grey,
+            3 => Colour::Rgb,
+            _ => Colour::Rgba,
+        }
+    }
+
+    /// 1 for grey, 3 for RGB, 4 for RGBA.
     pub fn channels(&self) -> usize {
         self.shape[2]
     }
@@ -83,6 +99,10 @@ impl Picture {
     /// The bytes, row-major.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 
     /// The picture as uint8, (height, width, channels).
@@ -104,7 +124,7 @@ impl Picture {
 
 /// Reads a picture: JPEG, PNG, BMP, GIF (its first frame) or WebP, told apart by content.
 ///
-/// Transparency is left out, deeper channels are reduced to 8 bits, CMYK becomes RGB, and grey is ITU-R 601 luma, as
+/// Transparency is left out except for [`Colour::Rgba`], deeper channels are reduced to 8 bits, CMYK becomes RGB, and grey is ITU-R 601 luma, as
 /// Keras's `load_img` has it. Unlike there, a camera's note on its orientation is obeyed.
 ///
 /// # Errors
@@ -115,10 +135,40 @@ pub fn read(path: impl AsRef<Path>, colour: Colour) -> Result<Picture> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let bytes = match (colour, image) {
         (Colour::Rgb, image) => image.into_rgb8().into_raw(),
+        (Colour::Rgba, image) => image.into_rgba8().into_raw(),
         (Colour::Grey, DynamicImage::ImageLuma8(image)) => image.into_raw(),
         (Colour::Grey, image) => image.into_rgb8().pixels().map(|&Rgb([r, g, b])| luma([r, g, b, 255])).collect(),
     };
     Ok(Picture { shape: Shape::from([height, width, colour.channels()]), bytes })
+}
+
+/// Writes a picture as PNG, to a temporary name first.
+///
+/// # Errors
+/// [`Error::Io`] if the system refuses.
+///
+/// ```
+/// use striate_data::image_file::{Colour, Picture, read, write_png};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("a.png");
+/// let picture = Picture::new(vec![10, 20, 30], 1, 1, Colour::Rgb)?;
+/// write_png(&path, &picture)?;
+/// assert_eq!(read(&path, Colour::Rgb)?, picture);
+/// # Ok::<(), striate_tensor::Error>(())
+/// ```
+pub fn write_png(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
+    let path = path.as_ref();
+    let failed = |error: io::Error| Error::io(path, "writing", error);
+    let kind = match picture.colour() {
+        Colour::Grey => ExtendedColorType::L8,
+        Colour::Rgb => ExtendedColorType::Rgb8,
+        Colour::Rgba => ExtendedColorType::Rgba8,
+    };
+    let mut bytes = Vec::new();
+    let encoder = PngEncoder::new(&mut bytes);
+    let (width, height) = (picture.width() as u32, picture.height() as u32);
+    encoder.write_image(picture.bytes(), width, height, kind).map_err(|error| failed(io::Error::other(error)))?;
+    replace_file(path, &bytes)
 }
 
 /// Looks at a file without decoding its pixels: format, size, and whether its end is there. The result is (height, width)

@@ -1,14 +1,16 @@
 //! Pictures in folders, one folder for each class.
 
 use crate::augment::PictureSource;
+use crate::csv_index::columns;
 use crate::dataset::{Batch, BatchContext, Dataset};
+use crate::featurewise::Featurewise;
 use crate::folder_scan::{BadFile, bad_files, class_names, picture_files, refuse};
 use crate::image_batch::rows;
 use crate::image_file::{Colour, Picture, read};
 use crate::picture_cache::PictureCache;
 use crate::resize::{Filter, Fit, check_size, resize};
 use crate::standardize::Standardize;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,6 +111,7 @@ pub struct ImageFolder {
     all: Arc<Contents>,
     /// Indices into all files.
     chosen: Arc<[usize]>,
+    standardize: Standardize,
 }
 
 struct Contents {
@@ -145,27 +148,87 @@ impl ImageFolder {
             files.extend(found);
         }
         check_counts(&class_folders, &counts, "none")?;
+        ImageFolder::of(folder, &class_folders, files, labels, class_names, options)
+    }
+
+    /// The pictures that a table lists, as Keras's `flow_from_dataframe`: a CSV file whose first line names its columns. `file_column`
+    /// holds paths, relative to `folder`; `label_column` holds the classes, which are sorted by name unless
+    /// [`FolderOptions::classes`] gives their order. Modes without classes need no label column.
+    ///
+    /// # Errors
+    /// As [`ImageFolder::open`]; [`Error::Data`] also if the table is damaged, lacks a column or has a class that is not listed.
+    ///
+    /// ```
+    /// use striate_data::{Dataset, FolderOptions, ImageFolder};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let folder = folder.path();
+    /// # for name in ["a.png", "b.png"] {
+    /// #     image::GrayImage::from_pixel(9, 7, image::Luma([50])).save(folder.join(name)).unwrap();
+    /// # }
+    /// std::fs::write(folder.join("index.csv"), "file,animal\na.png,dog\nb.png,cat\n").unwrap();
+    /// let pictures = ImageFolder::from_csv(folder.join("index.csv"), folder, "file", "animal", FolderOptions::default())?;
+    /// assert_eq!((pictures.class_names().join(" "), pictures.label(0)), ("cat dog".into(), Some(1)));
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn from_csv(
+        table: impl AsRef<Path>,
+        folder: impl AsRef<Path>,
+        file_column: &str,
+        label_column: &str,
+        options: FolderOptions,
+    ) -> Result<Self> {
+        let (table, folder) = (table.as_ref(), folder.as_ref());
+        check_size(options.target_size)?;
+        options.standardize.check()?;
+        if !options.class_mode.has_classes() {
+            let rows = columns(table, &[file_column])?;
+            let files: Vec<PathBuf> = rows.iter().map(|row| folder.join(&row[0])).collect();
+            let labels = vec![0; files.len()];
+            check_counts(&[table.to_path_buf()], &[files.len()], "an empty table")?;
+            return ImageFolder::of(table, &[table.to_path_buf()], files, labels, Vec::new(), options);
+        }
+        let rows = columns(table, &[file_column, label_column])?;
+        let found: BTreeSet<&str> = rows.iter().map(|row| row[1].as_str()).collect();
+        let found: Vec<String> = found.into_iter().map(str::to_string).collect();
+        let class_names = check_classes(table, &options, found)?;
+        let (mut files, mut labels) = (Vec::new(), Vec::new());
+        for row in &rows {
+            // Keras leaves out the rows of classes that are not asked for.
+            if let Some(label) = class_names.iter().position(|name| *name == row[1]) {
+                files.push(folder.join(&row[0]));
+                labels.push(label as u32);
+            }
+        }
+        let places: Vec<PathBuf> = class_names.iter().map(|name| table.join(name)).collect();
+        ImageFolder::of(table, &places, files, labels, class_names, options)
+    }
+
+    /// Looks at the files; `places` are the classes' names for messages.
+    fn of(
+        subject: &Path,
+        places: &[PathBuf],
+        mut files: Vec<PathBuf>,
+        mut labels: Vec<u32>,
+        class_names: Vec<String>,
+        options: FolderOptions,
+    ) -> Result<Self> {
         let skipped = bad_files(&files);
         if !skipped.is_empty() {
             if !options.skip_bad {
-                return Err(refuse(folder, &skipped, files.len()));
+                return Err(refuse(subject, &skipped, files.len()));
             }
             let bad: HashSet<&Path> = skipped.iter().map(|file| file.path.as_path()).collect();
-            let mut good = files.iter().map(|path| !bad.contains(path.as_path()));
-            let (kept_files, kept_labels) = files
-                .iter()
-                .zip(&labels)
-                .filter(|_| good.next().unwrap_or(false))
-                .map(|(f, l)| (f.clone(), *l))
-                .unzip();
-            (files, labels) = (kept_files, kept_labels);
-            counts = vec![0; counts.len()];
+            let good = files.iter().zip(&labels).filter(|(path, _)| !bad.contains(path.as_path()));
+            (files, labels) = good.map(|(path, label)| (path.clone(), *label)).unzip();
+            let mut counts = vec![0; places.len()];
             labels.iter().for_each(|&label| counts[label as usize] += 1);
-            check_counts(&class_folders, &counts, "bad files only")?;
+            check_counts(places, &counts, "bad files only")?;
         }
         let cache = PictureCache::new(files.len(), options.cache_bytes);
         let chosen = (0..files.len()).collect();
-        Ok(ImageFolder { all: Arc::new(Contents { options, files, labels, class_names, skipped, cache }), chosen })
+        let standardize = options.standardize.clone();
+        let all = Arc::new(Contents { options, files, labels, class_names, skipped, cache });
+        Ok(ImageFolder { all, chosen, standardize })
     }
 
     /// Parts the pictures as Keras's `validation_split` does for folders: of each class's files in order the first
@@ -195,8 +258,18 @@ impl ImageFolder {
             let received = format!("{} pictures, fraction {fraction}", self.chosen.len());
             return Err(Error::data("validation_split", "both parts must have pictures", received, ""));
         }
-        let part = |chosen: Vec<usize>| ImageFolder { all: Arc::clone(&self.all), chosen: chosen.into() };
+        let part = |chosen: Vec<usize>| ImageFolder { chosen: chosen.into(), ..self.clone() };
         Ok((part(train), part(validation)))
+    }
+
+    /// These pictures, standardized by numbers about a whole set, the training set as a rule; decoded pictures are shared.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the numbers come from pictures of another shape.
+    pub fn with_featurewise(&self, numbers: Featurewise) -> Result<ImageFolder> {
+        numbers.check(&self.input_shape())?;
+        let standardize = Standardize { featurewise: Some(Arc::new(numbers)), ..self.standardize.clone() };
+        Ok(ImageFolder { standardize, ..self.clone() })
     }
 
     /// A sample's file.
@@ -234,17 +307,21 @@ impl ImageFolder {
 
 /// The names of the classes' folders; none if the pictures lie in the folder itself.
 fn chosen_classes(folder: &Path, options: &FolderOptions) -> Result<Vec<String>> {
-    let found = class_names(folder)?;
+    check_classes(folder, options, class_names(folder)?)
+}
+
+/// The names of the classes in their order, of those that were found.
+fn check_classes(folder: &Path, options: &FolderOptions, found: Vec<String>) -> Result<Vec<String>> {
     let names = if options.classes.is_empty() { found.clone() } else { options.classes.clone() };
     let refuse =
         |rule: &str, received: String, hint: &str| Err(Error::data(folder.display().to_string(), rule, received, hint));
     if let Some(missing) = names.iter().find(|name| !found.contains(name)) {
-        return refuse("every class must have a folder", format!("none for {missing}"), "");
+        return refuse("every class must be there", format!("none named {missing}"), "");
     }
     if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
         return refuse("a class may be listed once", twice.1.clone(), "");
     }
-    let layout = "there is one folder for each class, and the pictures are in those";
+    let layout = "there is one folder for each class, and the pictures are in those; or a table has a column of them";
     match (options.class_mode, names.len()) {
         (mode, 0 | 1) if mode.has_classes() => {
             let received = if names.is_empty() { "none".into() } else { format!("only {}", names[0]) };
@@ -296,7 +373,7 @@ impl PictureSource for ImageFolder {
     }
 
     fn standardize(&self) -> &Standardize {
-        &self.all.options.standardize
+        &self.standardize
     }
 }
 

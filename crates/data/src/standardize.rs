@@ -1,5 +1,6 @@
 //! What is done to a picture's numbers just before the network gets them.
 
+use crate::featurewise::Featurewise;
 use std::fmt;
 use std::sync::Arc;
 use striate_tensor::{Error, Result, Shape};
@@ -23,7 +24,8 @@ impl fmt::Debug for Preprocess {
     }
 }
 
-/// Keras's `ImageDataGenerator.standardize`: function, factor, mean, deviation, in this order. Nothing is done by default.
+/// Keras's `ImageDataGenerator.standardize`: function, factor, the picture's own mean and deviation, the set's mean, deviation and
+/// whitening, in this order. Nothing is done by default.
 ///
 /// ```
 /// use striate_data::Standardize;
@@ -43,17 +45,33 @@ pub struct Standardize {
     pub samplewise_center: bool,
     /// Divides by the picture's standard deviation + 10⁻⁶; centres, too.
     pub samplewise_std_normalization: bool,
+    /// Standardizes by the set that the picture is of; see [`crate::ImageFolder::with_featurewise`].
+    pub featurewise: Option<Arc<Featurewise>>,
 }
 
 impl Default for Standardize {
     fn default() -> Self {
-        Standardize { preprocessing: None, rescale: 1.0, samplewise_center: false, samplewise_std_normalization: false }
+        Standardize {
+            preprocessing: None,
+            rescale: 1.0,
+            samplewise_center: false,
+            samplewise_std_normalization: false,
+            featurewise: None,
+        }
     }
 }
 
 impl Standardize {
     /// Works on one picture's values, (height, width, channels).
     pub fn apply(&self, values: &mut [f32], shape: &Shape) {
+        self.apply_alone(values, shape);
+        if let Some(numbers) = &self.featurewise {
+            numbers.apply(values);
+        }
+    }
+
+    /// All but what the set has to do with.
+    pub(crate) fn apply_alone(&self, values: &mut [f32], shape: &Shape) {
         if let Some(Preprocess(function)) = &self.preprocessing {
             function(values, shape);
         }
@@ -92,7 +110,7 @@ mod tests {
             preprocessing: Some(Preprocess::new(|values, _| values.iter_mut().for_each(|v| *v += 1.0))),
             rescale: 2.0,
             samplewise_center: true,
-            samplewise_std_normalization: false,
+            ..Standardize::default()
         };
         let shape = Shape::from([1, 2, 1]);
         let mut values = [0.0, 4.0];

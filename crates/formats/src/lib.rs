@@ -1,18 +1,37 @@
-//! Model files.
+//! Model files: read by content, written by the name's ending.
 //!
-//! [`save`] writes a model as safetensors (<https://huggingface.co/docs/safetensors>): the weights under their paths, the config of the
-//! layers and the names of the classes in the metadata. [`load`] gives the model back, [`load_weights`] only takes over weights.
-//! Files are not trusted: sizes are checked against the file before anything is allocated.
+//! [`load`] reads a whole model, [`load_weights`] only its weights, from Keras's `.h5` and `.keras` (Keras 1, 2, tf.keras and
+//! 3), safetensors and npz; [`save`] writes them. [`WeightsFile`] looks into a file without a model, and [`LoadReport`] tells
+//! what became of each tensor. Files are not trusted: sizes are checked against the file before anything is allocated.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod arrange;
 mod digest;
+mod hdf5;
+mod keras;
+mod layer_tree;
+mod limits;
+mod load_report;
+mod load_weights;
+mod matching;
 mod model_file;
+mod npz;
+mod renaming;
+mod stored;
 mod tensor_file;
+mod weights_file;
+mod words;
+mod zip_archive;
 
 pub use digest::weights_sha256;
-pub use model_file::{ModelFile, load, load_weights, save};
+pub use load_report::{LoadReport, Matched, Mismatched};
+pub use load_weights::{LoadOptions, load_weights, load_weights_with};
+pub use model_file::{ModelFile, ModelOptions, load, load_with, save, save_h5_weights};
+pub use renaming::Renaming;
+pub use stored::{Number, StoredTensor};
 pub use tensor_file::{TensorFile, write_tensors};
+pub use weights_file::{Format, StoredLayer, TrainingState, WeightsFile};
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

@@ -1,18 +1,15 @@
-//! Models as safetensors files.
+//! Whole models: written in the format that the name's ending says, read by content.
 
-use crate::tensor_file::{TensorFile, write_tensors};
-use serde_json::{Value, json};
+use crate::keras::{archive, dialect, h5_weights, model_json, vars_weights};
+use crate::load_weights::LoadOptions;
+use crate::npz;
+use crate::tensor_file::write_tensors;
+use crate::weights_file::{CLASSES, CONFIG, Format, PREPROCESSING, WeightsFile};
+use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
 use striate_nn::{BuildOptions, Model, Registry};
-use striate_tensor::{Device, Error, Result, Tensor};
-
-/// The metadata key of the layers' config.
-const CONFIG: &str = "model_config";
-/// The metadata key of the classes' names, a JSON list.
-const CLASSES: &str = "class_names";
-/// The metadata key of [`ModelFile::preprocessing`].
-const PREPROCESSING: &str = "preprocessing";
+use striate_tensor::{DType, Device, Error, Result, replace_file};
 
 /// A model and what its file says about it.
 #[derive(Debug, Clone)]
@@ -32,11 +29,58 @@ impl ModelFile {
     }
 }
 
-/// Writes a model with its config and what is known about it.
+/// Writes a model with its config and what is known about it, in the format of the name's ending: Keras's `.keras` or `.h5`
+/// (`.hdf5`), or `.safetensors`, which is also meant by no ending. `.weights.h5` and `.npz` get the weights alone. The same
+/// model gives the same bytes.
+///
+/// # Errors
+/// [`Error::Argument`] for another ending; [`Error::Io`] if the file cannot be written; an old one is then as it was.
+pub fn save(file: &ModelFile, path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let ModelFile { model, class_names, preprocessing } = file;
+    let bytes = match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "keras" => archive::write(model, class_names, preprocessing)?,
+        "h5" | "hdf5" if name.ends_with(".weights.h5") => vars_weights::write(model)?,
+        "h5" | "hdf5" => h5_weights::write_model(model, &model_json::of(model), class_names, preprocessing)?,
+        "npz" => npz::pack(&arrays(model)?)?,
+        "safetensors" | "" => return save_safetensors(file, path),
+        "onnx" => {
+            return Err(Error::argument(
+                path.display().to_string(),
+                "the file must be .keras, .h5, .weights.h5, .safetensors or .npz",
+                "ONNX, which is not there yet",
+                "write a .keras file and convert it with tf2onnx",
+            ));
+        }
+        other => {
+            return Err(Error::argument(
+                path.display().to_string(),
+                "the file must be .keras, .h5, .weights.h5, .safetensors or .npz",
+                format!("`.{other}`"),
+                "the ending says the format",
+            ));
+        }
+    };
+    replace_file(path, &bytes)
+}
+
+/// Writes the weights of a model as Keras 2's `save_weights` did: HDF5 with lists of layers and names.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be written; an old one is then as it was.
-pub fn save(file: &ModelFile, path: impl AsRef<Path>) -> Result<()> {
+pub fn save_h5_weights(model: &Model, path: impl AsRef<Path>) -> Result<()> {
+    replace_file(path, &h5_weights::write_weights(model)?)
+}
+
+fn arrays(model: &Model) -> Result<Vec<npz::Array>> {
+    let array = |(spec, value): (&striate_nn::WeightSpec, &striate_tensor::Tensor)| {
+        Ok((spec.path.clone(), value.shape().to_vec(), value.cast(DType::F32)?.to_vec()?))
+    };
+    model.weights().map(array).collect()
+}
+
+fn save_safetensors(file: &ModelFile, path: &Path) -> Result<()> {
     let metadata = HashMap::from([
         ("format".to_string(), "striate".to_string()),
         (CONFIG.to_string(), file.model.graph().to_json().to_string()),
@@ -46,82 +90,79 @@ pub fn save(file: &ModelFile, path: impl AsRef<Path>) -> Result<()> {
     write_tensors(path, file.model.weights().map(|(spec, value)| (spec.path.clone(), value)), metadata)
 }
 
-/// Reads a model that [`save`] wrote.
+/// What a file leaves open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelOptions {
+    /// The input's shape without the batch axis, for a model whose file leaves sizes open.
+    pub input_shape: Option<Vec<usize>>,
+    /// As [`LoadOptions::theano_kernels`].
+    pub theano_kernels: Option<bool>,
+}
+
+/// Reads a model: a `.keras`, `.h5` or `.safetensors` file, by Keras 1, 2, tf.keras, 3 or this program. The name's ending plays no part.
+///
+/// Layers that want their channels first become layers with channels last between permutes; inputs and outputs keep the file's order.
+/// What a file says of training (loss, metrics, the optimizer's state) can be had from [`WeightsFile::training`].
 ///
 /// # Errors
-/// [`Error::Data`] if the file is missing, damaged or of another kind, [`Error::Io`] if it cannot be read, [`Error::Model`] if it
-/// names layers that `registry` does not know or lacks a weight.
+/// [`Error::Data`] if the file is missing, damaged or of another kind, [`Error::Io`] if it cannot be read, [`Error::Model`] naming all
+/// layers at once that cannot be made, or all weights that are missing.
 pub fn load(path: impl AsRef<Path>, registry: &Registry, device: &Device) -> Result<ModelFile> {
-    let file = TensorFile::read(path)?;
-    let config = file.metadata(CONFIG).ok_or_else(|| {
-        Error::data(
-            file.name(),
-            format!("a model file must hold `{CONFIG}` in its metadata"),
-            "weights only",
-            "give the file to --weights of a recipe instead",
-        )
-    })?;
-    let parse = |text: &str| -> Result<Value> {
-        serde_json::from_str(text)
-            .map_err(|error| Error::data(file.name(), "metadata must be JSON", error.to_string(), ""))
-    };
-    let graph = registry.graph_from_json(&parse(config)?)?;
-    // A damaged config must not make us allocate what the file cannot fill.
-    if graph.parameter_count() != file.elements() {
-        return Err(Error::data(
-            file.name(),
-            "the weights must be those the layers declare",
-            format!("{} numbers for layers of {} parameters", file.elements(), graph.parameter_count()),
-            "",
-        ));
-    }
-    let mut model = Model::from_graph(graph, &BuildOptions::on(device))?;
-    take_over(&mut model, &file)?;
-    let class_names = match file.metadata(CLASSES) {
-        Some(text) => parse(text)?
-            .as_array()
-            .map(|list| list.iter().filter_map(|name| name.as_str().map(str::to_string)).collect())
-            .unwrap_or_default(),
-        None => Vec::new(),
-    };
-    let preprocessing = file.metadata(PREPROCESSING).unwrap_or_default().to_string();
-    Ok(ModelFile { model, class_names, preprocessing })
+    load_with(path, registry, device, &ModelOptions::default())
 }
 
-/// Takes over the weights of a safetensors file whose names are the model's paths. What else the file holds is left aside.
+/// [`load`] with options.
 ///
 /// # Errors
-/// As [`load`]; [`Error::Model`] naming all weights that are missing or have another shape.
-pub fn load_weights(model: &mut Model, path: impl AsRef<Path>) -> Result<()> {
-    take_over(model, &TensorFile::read(path)?)
+/// As [`load`].
+pub fn load_with(
+    path: impl AsRef<Path>,
+    registry: &Registry,
+    device: &Device,
+    options: &ModelOptions,
+) -> Result<ModelFile> {
+    WeightsFile::read(path)?.into_model(registry, device, options)
 }
 
-fn take_over(model: &mut Model, file: &TensorFile) -> Result<()> {
-    let wanted: Vec<(String, striate_tensor::Shape)> =
-        model.weights().map(|(spec, _)| (spec.path.clone(), spec.shape)).collect();
-    let mut wrong = Vec::new();
-    for (name, shape) in &wanted {
-        match file.has(name).then(|| file.shape(name)).transpose()? {
-            None => wrong.push(format!("{name} is missing")),
-            Some(found) if found != *shape => wrong.push(format!("{name} has shape {found} instead of {shape}")),
-            Some(_) => {}
+impl WeightsFile {
+    /// The model that the file describes, with its weights.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn into_model(self, registry: &Registry, device: &Device, options: &ModelOptions) -> Result<ModelFile> {
+        let config = self.config.as_ref().ok_or_else(|| {
+            let place = if self.format == Format::Safetensors { " in its metadata" } else { "" };
+            Error::data(
+                self.name.clone(),
+                format!("a model file must hold `{CONFIG}`{place}"),
+                "weights only",
+                "load the weights into a model that is there already (--weights of a recipe)",
+            )
+        })?;
+        let translated = dialect::translate(config, options.input_shape.as_deref())?;
+        model_json::check_layers(&self.name, &translated, registry)?;
+        let graph = registry.graph_from_json(&translated)?;
+        // A damaged config must not make us allocate what the file cannot fill.
+        if graph.parameter_count() > self.elements() {
+            return Err(Error::data(
+                self.name.clone(),
+                "the weights must be those the layers declare",
+                format!("{} numbers for layers of {} parameters", self.elements(), graph.parameter_count()),
+                "",
+            ));
         }
+        let untrained = model_json::untrained_layers(config);
+        let mut model = Model::from_graph(graph, &BuildOptions::on(device))?;
+        // Before the weights: the order in which Keras keeps them depends on it.
+        let paths = model.layer_paths();
+        for path in untrained.iter().filter(|path| paths.contains(path)) {
+            model.set_trainable(path, false)?;
+        }
+        let load = LoadOptions { theano_kernels: options.theano_kernels, ..LoadOptions::default() };
+        self.load_into(&mut model, &load)?;
+        Ok(ModelFile { model, class_names: self.class_names, preprocessing: self.preprocessing })
     }
-    if !wrong.is_empty() {
-        let held: Vec<&str> = file.names().take(8).collect();
-        return Err(Error::model(
-            file.name(),
-            "the file must hold every weight of the model",
-            wrong.join(", "),
-            format!("the file holds {}", held.join(", ")),
-        ));
-    }
-    // All are read before any is set, so that an error leaves the model as it was.
-    let values: Vec<Tensor> =
-        wanted.iter().map(|(name, _)| file.tensor(name, model.device())).collect::<Result<_>>()?;
-    wanted.iter().zip(&values).try_for_each(|((name, _), value)| model.set_weight(name, value))
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +170,7 @@ mod tests {
     use std::fs;
     use std::sync::LazyLock;
     use striate_nn::{Call, Sequential, Symbol, layers::*};
-    use striate_tensor::Activation::Relu;
+    use striate_tensor::{Activation::Relu, Tensor};
 
     /// One device for all models, so that their values can meet.
     fn device() -> Device {

@@ -72,27 +72,32 @@ fn missing_and_misshapen_weights_are_all_named_and_nothing_changes() {
 }
 
 #[test]
-fn an_element_type_that_is_not_read_leaves_the_model_as_it_was() {
+fn halves_are_read_and_an_element_type_that_is_not_leaves_the_model_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("half.safetensors");
     let mut target = model(4, 2);
     let before = digest(&target);
     // Only the last weight is of another type.
-    let numbers: Vec<(String, Vec<usize>, Dtype, Vec<u8>)> = target
-        .weights()
-        .map(|(spec, value)| {
-            let (dtype, size) = if spec.path == "dense/bias" { (Dtype::F16, 2) } else { (Dtype::F32, 4) };
-            (spec.path.clone(), value.shape().to_vec(), dtype, vec![0; size * value.elements()])
-        })
-        .collect();
-    let views = numbers
-        .iter()
-        .map(|(name, shape, dtype, bytes)| (name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
-    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
-    let error = load_weights(&mut target, &path).unwrap_err();
-    assert!(matches!(error, Error::Data(_)), "{error}");
-    assert!(error.to_string().contains("`dense/bias` must be float32; received F16"), "{error}");
-    assert_eq!(digest(&target), before);
+    let mut write = |other: Dtype, size: usize, bits: &[u8]| {
+        let numbers: Vec<(String, Vec<usize>, Dtype, Vec<u8>)> = target
+            .weights()
+            .map(|(spec, value)| {
+                let is_other = spec.path == "dense/bias";
+                let bytes = if is_other { bits.repeat(value.elements()) } else { vec![0; 4 * value.elements()] };
+                assert_eq!(bytes.len(), value.elements() * if is_other { size } else { 4 });
+                (spec.path.clone(), value.shape().to_vec(), if is_other { other } else { Dtype::F32 }, bytes)
+            })
+            .collect();
+        let views = numbers
+            .iter()
+            .map(|(name, shape, dtype, bytes)| (name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+        fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        load_weights(&mut target, &path).map(|_| digest(&target))
+    };
+    let error = write(Dtype::F8_E4M3, 1, &[0x38]).unwrap_err();
+    assert!(matches!(error, Error::Model(_)) && error.to_string().contains("dense/bias is missing"), "{error}");
+    assert_ne!(write(Dtype::F16, 2, &[0x00, 0x3e]).unwrap(), before);
+    assert_eq!(target.weight("dense/bias").unwrap().to_vec::<f32>().unwrap(), [1.5, 1.5]);
 }
 
 #[test]

@@ -81,6 +81,18 @@ impl Registry {
         }
     }
 
+    /// A layer of a class from its options.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for an unknown class, or naming the option that is wrong.
+    pub fn layer_from_json(&self, class: &str, options: &Value) -> Result<Arc<dyn Layer>> {
+        let constructor = self
+            .constructors
+            .get(class)
+            .ok_or_else(|| Error::model("model", "every layer's class must be known", format!("`{class}`"), ""))?;
+        constructor(&Config::new(class, options)?)
+    }
+
     fn instance(&self, entry: &Value) -> Result<Instance> {
         let (class, config) = class_and_config(entry)?;
         let name = entry["name"].as_str().or_else(|| config["name"].as_str());
@@ -88,11 +100,7 @@ impl Registry {
             // Its values come with the outer model's weights.
             Arc::new(self.graph_from_json(entry)?)
         } else {
-            let constructor = self
-                .constructors
-                .get(class)
-                .ok_or_else(|| Error::model("model", "every layer's class must be known", format!("`{class}`"), ""))?;
-            constructor(&Config::new(class, config)?).map_err(|error| match name {
+            self.layer_from_json(class, config).map_err(|error| match name {
                 Some(name) => error.at(name),
                 None => error,
             })?

@@ -164,6 +164,21 @@ contracts! {
     rescaling: [
         LayerContract::of(Rescaling::new(0.25).offset(-1.0)).input([2, 3]).output([2, 3]).required(&["scale"]),
     ];
+    normalization: [
+        LayerContract::of(Normalization::new())
+            .input([2, 3])
+            .output([2, 3])
+            .states(&[("mean", &[3]), ("variance", &[3]), ("count", &[])]),
+        LayerContract::of(Normalization::of([0.5, -1.0], [2.0, 0.25]))
+            .input([3, 2])
+            .output([3, 2])
+            .required(&["mean", "variance"])
+            .refuses([3]),
+        LayerContract::of(Normalization::of([0.5], [0.0]).invert(true))
+            .input([3, 2])
+            .output([3, 2])
+            .required(&["mean", "variance"]),
+    ];
     paddings: [
         LayerContract::of(ZeroPadding1D::sides([(1, 2)])).input([3, 2]).output([6, 2]).refuses([3]),
         LayerContract::of(ZeroPadding2D::sides([(0, 1), (2, 0)])).input([2, 3, 2]).output([3, 5, 2]).refuses([6]),

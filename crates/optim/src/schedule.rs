@@ -72,16 +72,44 @@ pub enum Schedule {
         /// (target, steps) of the warm-up.
         warmup: Option<(f64, u64)>,
     },
+    /// Rises along a line from `initial` to the first rate of another schedule, which takes over after `steps`: a warm-up for
+    /// any schedule. Keras has it for [`Schedule::CosineDecay`] only.
+    WarmUp {
+        /// The rate at step 0.
+        initial: f64,
+        /// Steps of the rise.
+        steps: u64,
+        /// What follows, its steps counted from the end of the rise.
+        then: Box<Schedule>,
+    },
 }
 
 impl Schedule {
+    /// One cycle over `steps` steps: up along a line from a twentieth of `peak` in the first part `rising` of them, then down
+    /// along a half cosine to a thousandth of it.
+    ///
+    /// Source: Smith and Topin 2017, <https://arxiv.org/abs/1708.07120>, with a cosine for the fall.
+    pub fn one_cycle(peak: f64, steps: u64, rising: f64) -> Self {
+        let warm_steps = ((steps as f64 * rising) as u64).min(steps);
+        Schedule::CosineDecay {
+            initial: peak / 20.0,
+            decay_steps: (steps - warm_steps).max(1),
+            alpha: 0.001,
+            warmup: Some((peak, warm_steps)),
+        }
+    }
+
     /// The learning rate of `step`.
     pub fn at(&self, step: u64) -> f32 {
+        self.rate(step) as f32
+    }
+
+    fn rate(&self, step: u64) -> f64 {
         let position = |decay_steps: u64, staircase: bool| {
             let position = step as f64 / decay_steps as f64;
             if staircase { position.floor() } else { position }
         };
-        let rate = match *self {
+        match *self {
             Schedule::Constant(rate) => rate,
             Schedule::ExponentialDecay { initial, decay_steps, rate, staircase } => {
                 initial * rate.powf(position(decay_steps, staircase))
@@ -107,8 +135,11 @@ impl Schedule {
                     target * ((1.0 - alpha) * 0.5 * (1.0 + (PI * position).cos()) + alpha)
                 }
             }
-        };
-        rate as f32
+            Schedule::WarmUp { initial, steps, ref then } => match step.checked_sub(steps) {
+                Some(after) => then.rate(after),
+                None => initial + (then.rate(0) - initial) * step as f64 / steps as f64,
+            },
+        }
     }
 
     /// Refuses values outside their ranges.
@@ -150,6 +181,14 @@ impl Schedule {
                 steps(*decay_steps)?;
                 check("alpha", *alpha, "in [0, 1]", |alpha| (0.0..=1.0).contains(&alpha))
             }
+            Schedule::WarmUp { initial, then, .. } => {
+                if let Schedule::WarmUp { .. } = **then {
+                    let rule = "what follows a warm-up must not be another";
+                    return Err(Error::argument("WarmUp", rule, format!("{then:?}"), "add up their steps"));
+                }
+                rate(*initial)?;
+                then.validate()
+            }
         }
     }
 }
@@ -170,6 +209,32 @@ impl From<f32> for Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_schedule_can_be_warmed_up() {
+        let steps = Schedule::PiecewiseConstantDecay { boundaries: vec![2], values: vec![0.5, 0.25] };
+        let warm = Schedule::WarmUp { initial: 0.1, steps: 4, then: Box::new(steps) };
+        warm.validate().unwrap();
+        let rates: Vec<f32> = (0..9).map(|step| warm.at(step)).collect();
+        assert_eq!(rates, [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.25, 0.25]);
+        assert_eq!(Schedule::from_config(&warm.config()).unwrap(), warm);
+        let at_once = Schedule::WarmUp { initial: 0.1, steps: 0, then: Box::new(0.5.into()) };
+        assert_eq!(at_once.at(0), 0.5);
+        let twice = Schedule::WarmUp { initial: 0.1, steps: 4, then: Box::new(warm) };
+        assert!(twice.validate().unwrap_err().to_string().contains("must not be another"));
+    }
+
+    #[test]
+    fn one_cycle_rises_and_falls() {
+        let cycle = Schedule::one_cycle(0.2, 100, 0.2);
+        cycle.validate().unwrap();
+        let near = |step: u64, rate: f32| (cycle.at(step) - rate).abs() < 1e-6;
+        assert!(near(0, 0.01) && near(20, 0.2) && near(60, 0.2 * 0.5005) && near(100, 0.0002), "{cycle:?}");
+        assert!((1..=20).all(|step| cycle.at(step) > cycle.at(step - 1)));
+        assert!((21..=100).all(|step| cycle.at(step) < cycle.at(step - 1)));
+        Schedule::one_cycle(0.2, 0, 0.5).validate().unwrap();
+        Schedule::one_cycle(0.2, 3, 2.0).validate().unwrap();
+    }
 
     #[test]
     fn values_outside_their_ranges_are_named() {

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use striate_tensor::{Error, Result};
 
 impl Schedule {
-    /// Keras's config: a number if constant, else class name and config.
+    /// Keras's config: a number if constant, else class name and config. [`Schedule::WarmUp`], which Keras has not, is written
+    /// alike.
     pub fn config(&self) -> Value {
         let (class, config) = match self {
             Schedule::Constant(rate) => return json!(rate),
@@ -34,6 +35,9 @@ impl Schedule {
                     "warmup_steps": warmup.map_or(0, |(_, steps)| steps),
                 }),
             ),
+            Schedule::WarmUp { initial, steps, then } => {
+                ("WarmUp", json!({"initial_learning_rate": initial, "warmup_steps": steps, "then": then.config()}))
+            }
         };
         let mut config = config;
         config["name"] = class.into();
@@ -93,11 +97,16 @@ impl Schedule {
                     warmup: target.map(|target| (target, warm_steps)),
                 }
             }
+            "WarmUp" => Schedule::WarmUp {
+                initial: fields.number(initial, None)?,
+                steps: fields.count("warmup_steps", None)?,
+                then: Box::new(Schedule::parse(&fields.config["then"])?),
+            },
             _ => {
                 return Err(Error::model(
                     "learning_rate",
                     "must be a number or one of ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay, \
-                     CosineDecay",
+                     CosineDecay, WarmUp",
                     config.to_string(),
                     "",
                 ));

@@ -1,5 +1,6 @@
 //! The state of an unfinished run as one file: weights, optimizer, callbacks, history.
 
+use crate::average::Average;
 use crate::callback::{Callback, CallbackState};
 use crate::history::{EpochRecord, History};
 use crate::training::Training;
@@ -17,6 +18,9 @@ const OPTIMIZER: &str = "optimizer/";
 /// Followed by the callback's number and a slash.
 const CALLBACKS: &str = "callbacks/";
 
+/// The averages of the weights.
+const AVERAGE: &str = "average/";
+
 /// What decides the bits of a run besides model, optimizer and data: a run can only go on under the same.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Setting {
@@ -25,12 +29,13 @@ pub(crate) struct Setting {
     pub(crate) steps: usize,
     pub(crate) samples: usize,
     pub(crate) shuffle: bool,
+    pub(crate) ema_momentum: Option<f64>,
     pub(crate) class_weight: Option<Vec<f32>>,
 }
 
 impl Setting {
     /// All that must be the same, and how an error names it.
-    fn to_json(&self, training: &Training<'_>) -> [(&'static str, Value); 10] {
+    fn to_json(&self, training: &Training<'_>) -> [(&'static str, Value); 11] {
         let frozen = training.model.weights().enumerate().filter(|(i, _)| !training.model.is_trainable(*i));
         let frozen: Vec<&str> = frozen.map(|(_, (spec, _))| spec.path.as_str()).collect();
         [
@@ -39,6 +44,7 @@ impl Setting {
             ("steps_per_epoch", json!(self.steps)),
             ("samples", json!(self.samples)),
             ("shuffle", json!(self.shuffle)),
+            ("ema_momentum", json!(self.ema_momentum)),
             ("class_weight", json!(self.class_weight)),
             ("model", training.model.graph().to_json()),
             ("frozen", json!(frozen)),
@@ -55,6 +61,14 @@ pub(crate) struct Resumed {
     /// A callback had ended training.
     pub(crate) is_stopped: bool,
     pub(crate) callbacks: Vec<CallbackState>,
+    pub(crate) average: Option<Average>,
+}
+
+/// How far a run has come, besides weights and optimizer.
+pub(crate) struct Progress<'a, 'c> {
+    pub(crate) history: &'a History,
+    pub(crate) callbacks: &'a [Box<dyn Callback + 'c>],
+    pub(crate) average: Option<&'a Average>,
 }
 
 /// Writes the state after an epoch.
@@ -62,10 +76,10 @@ pub(crate) fn write(
     path: &Path,
     setting: &Setting,
     training: &Training<'_>,
-    history: &History,
-    callbacks: &[Box<dyn Callback + '_>],
+    progress: Progress<'_, '_>,
     is_stopped: bool,
 ) -> Result<()> {
+    let Progress { history, callbacks, average } = progress;
     let epochs: Vec<Value> = history
         .epochs
         .iter()
@@ -76,6 +90,7 @@ pub(crate) fn write(
                 "values": values,
                 "seconds": record.seconds,
                 "images_per_second": record.images_per_second,
+                "data_wait_share": record.data_wait_share,
             })
         })
         .collect();
@@ -87,6 +102,7 @@ pub(crate) fn write(
         "iterations": optimizer.iterations,
         "learning_rate_factor": optimizer.learning_rate_factor,
         "is_stopped": is_stopped,
+        "average_steps": average.map(Average::steps),
         "history": epochs,
         "callbacks": callbacks.iter().map(|callback| &callback.values).collect::<Vec<_>>(),
     });
@@ -95,7 +111,11 @@ pub(crate) fn write(
     let kept = callbacks.iter().enumerate().flat_map(|(i, callback)| {
         callback.tensors.iter().map(move |(name, value)| (format!("{CALLBACKS}{i}/{name}"), value))
     });
-    let tensors = weights.chain(slots).chain(kept);
+    let averages = average.into_iter().flat_map(|average| {
+        let specs = training.model.weights().map(|(spec, _)| format!("{AVERAGE}{}", spec.path));
+        specs.zip(average.values())
+    });
+    let tensors = weights.chain(slots).chain(kept).chain(averages);
     write_tensors(path, tensors, HashMap::from([(STATE.to_string(), state.to_string())]))
 }
 
@@ -125,8 +145,17 @@ pub(crate) fn restore(path: &Path, setting: &Setting, training: &mut Training<'_
     let callbacks = state["callbacks"].as_array().ok_or_else(|| lacks("callbacks"))?;
     let device = training.model.device().clone();
     let paths: Vec<String> = training.model.weights().map(|(spec, _)| spec.path.clone()).collect();
-    let weights: Vec<Tensor> =
-        paths.iter().map(|path| file.tensor(&format!("{WEIGHTS}{path}"), &device)).collect::<Result<_>>()?;
+    let read = |group: &str| -> Result<Vec<Tensor>> {
+        paths.iter().map(|path| file.tensor(&format!("{group}{path}"), &device)).collect()
+    };
+    let weights = read(WEIGHTS)?;
+    let average = match setting.ema_momentum {
+        Some(momentum) => {
+            let steps = state["average_steps"].as_u64().ok_or_else(|| lacks("average_steps"))?;
+            Some(Average::restored(momentum, steps, read(AVERAGE)?)?)
+        }
+        None => None,
+    };
     let under = |prefix: &str| -> Result<Vec<(String, Tensor)>> {
         let names = file.names().filter_map(|name| Some((name.strip_prefix(prefix)?.to_string(), name)));
         names.map(|(rest, name)| Ok((rest, file.tensor(name, &device)?))).collect()
@@ -141,7 +170,7 @@ pub(crate) fn restore(path: &Path, setting: &Setting, training: &mut Training<'_
     for (path, weight) in paths.iter().zip(&weights) {
         training.model.set_weight(path, weight)?;
     }
-    Ok(Resumed { history, is_stopped, callbacks })
+    Ok(Resumed { history, is_stopped, callbacks, average })
 }
 
 /// Hands each callback the state it had.
@@ -169,6 +198,7 @@ fn history(value: &Value) -> Option<History> {
                 .collect::<Option<_>>()?,
             seconds: entry["seconds"].as_f64()?,
             images_per_second: entry["images_per_second"].as_f64()?,
+            data_wait_share: entry["data_wait_share"].as_f64()?,
         })
     };
     Some(History { epochs: value.as_array()?.iter().map(record).collect::<Option<_>>()? })

@@ -1,10 +1,11 @@
 //! Loss and metrics on data, without training.
 
 use crate::fit::finite;
+use crate::history::EpochRecord;
 use crate::progress::{Display, Progress, describe};
 use crate::training::Training;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use striate_autograd::Var;
 use striate_data::{Batching, Dataset};
 use striate_nn::Run;
@@ -68,8 +69,12 @@ impl Training<'_> {
         let constants = self.model.constants();
         self.metrics.iter_mut().for_each(|metric| metric.reset());
         let (mut loss_sum, mut samples) = (0.0, 0usize);
-        for (step, batch) in batching.epoch(data, 0, self.model.device())?.take(total).enumerate() {
-            let batch = batch?;
+        let mut waited = Duration::ZERO;
+        let mut batches = batching.epoch(data, 0, self.model.device())?;
+        for step in 0..total {
+            let asked = Instant::now();
+            let Some(batch) = batches.next().transpose()? else { break };
+            waited += asked.elapsed();
             let run = Run::inference();
             let inputs: Vec<Var> = batch.inputs.iter().cloned().map(Var::constant).collect();
             let outputs = self.model.run(&inputs, &constants, &run)?;
@@ -77,12 +82,19 @@ impl Training<'_> {
             self.update_metrics(outputs[0].value(), &batch.targets[0])?;
             loss_sum += loss * batch.samples as f64;
             samples += batch.samples;
-            display.step(step + 1, batch.samples, || vec![("loss".into(), loss_sum / samples as f64)]);
+            display.step(step + 1, batch.samples, waited, || vec![("loss".into(), loss_sum / samples as f64)]);
         }
         let mut values = vec![("loss".to_string(), loss_sum / samples as f64)];
         values.extend(self.metric_values());
         let seconds = start.elapsed().as_secs_f64();
-        display.finish(&values, seconds);
-        Ok(Evaluation { values, samples, seconds })
+        let record = EpochRecord {
+            epoch: 0,
+            values,
+            seconds,
+            images_per_second: samples as f64 / seconds.max(1e-9),
+            data_wait_share: waited.as_secs_f64() / seconds.max(1e-9),
+        };
+        display.finish(&record);
+        Ok(Evaluation { values: record.values, samples, seconds })
     }
 }

@@ -2,6 +2,7 @@
 //! into predictions, the loss into one number, the tape into gradients, the optimizer into new weights; metrics and callbacks
 //! look on.
 
+use crate::average::Average;
 use crate::callback::{Callback, Flow, Moment};
 use crate::checkpoint::{self, Resumed, Setting};
 use crate::class_weight::ClassWeights;
@@ -29,6 +30,9 @@ pub struct Fit<'a> {
     pub validation_steps: Option<usize>,
     /// How much a sample of each class counts in the loss, by class index; for models of one output. Default all 1.
     pub class_weight: Option<Vec<f32>>,
+    /// Keep a moving average of all weights, which remembers this share of itself at each step (0.999, say). Validation, callbacks
+    /// and the trained model get the average; training goes on from the weights themselves. Default none.
+    pub ema_momentum: Option<f64>,
     /// Draw a new order in every epoch. Default true.
     pub shuffle: bool,
     /// The source of orders, augmentation and dropout. It fixes them; it does not make epochs equal. Default 0.
@@ -57,6 +61,7 @@ impl Default for Fit<'_> {
             validation: None,
             validation_steps: None,
             class_weight: None,
+            ema_momentum: None,
             shuffle: true,
             seed: 0,
             checkpoint: None,
@@ -172,15 +177,21 @@ impl Training<'_> {
             steps,
             samples: data.len(),
             shuffle: options.shuffle,
+            ema_momentum: options.ema_momentum,
             class_weight: class_weights.as_ref().map(|weights| weights.values().to_vec()),
         };
-        let Resumed { mut history, is_stopped, callbacks: states } = match &options.checkpoint {
+        let Resumed { mut history, is_stopped, callbacks: states, average } = match &options.checkpoint {
             Some(path) if options.resume && path.exists() => checkpoint::restore(path, &setting, self)?,
             _ => Resumed::default(),
         };
+        let average = match (average, options.ema_momentum) {
+            (None, Some(momentum)) => Some(Average::new(momentum, self.model)?),
+            (restored, _) => restored,
+        };
         let first = history.epochs.len();
         let last = if is_stopped { first } else { options.epochs };
-        let mut passes = Passes::new(batching, data, self.model.device().clone(), first * steps);
+        let passes = Passes::new(batching, data, self.model.device().clone(), first * steps);
+        let mut feed = Feed { steps, key, passes, class_weights, average };
         let mut callbacks = std::mem::take(&mut options.callbacks);
         for callback in &mut callbacks {
             callback.on_train_begin(&mut self.moment(&history))?;
@@ -188,23 +199,23 @@ impl Training<'_> {
         checkpoint::restore_callbacks(&mut callbacks, &states)?;
         for epoch in first..last {
             let _span = tracing::info_span!("epoch", number = epoch + 1).entered();
-            let record = self.epoch(epoch, steps, key, &mut passes, class_weights.as_ref(), &options)?;
+            let passed = self.epoch(epoch, &mut feed, &options)?;
             self.check_weights().map_err(|error| error.at(&format!("epoch {}", epoch + 1)))?;
-            history.epochs.push(record);
-            let mut flow = Flow::Continue;
-            for callback in &mut callbacks {
-                if callback.on_epoch_end(&mut self.moment(&history))? == Flow::Stop {
-                    flow = Flow::Stop;
-                }
-            }
+            self.swap_average(&mut feed)?;
+            let flow = self.after_epoch(passed, &mut history, &mut callbacks, &options);
+            self.swap_average(&mut feed)?;
+            let flow = flow?;
             // After the callbacks, because they may have changed the learning rate or the weights.
             if let Some(path) = &options.checkpoint {
-                checkpoint::write(path, &setting, self, &history, &callbacks, flow == Flow::Stop)?;
+                let progress =
+                    checkpoint::Progress { history: &history, callbacks: &callbacks, average: feed.average.as_ref() };
+                checkpoint::write(path, &setting, self, progress, flow == Flow::Stop)?;
             }
             if flow == Flow::Stop {
                 break;
             }
         }
+        self.swap_average(&mut feed)?;
         for callback in &mut callbacks {
             callback.on_train_end(&mut self.moment(&history))?;
         }
@@ -223,39 +234,64 @@ impl Training<'_> {
         Ok(())
     }
 
+    /// Gives the model the averaged weights and the average the model's, if there is one.
+    fn swap_average(&mut self, feed: &mut Feed<'_>) -> Result<()> {
+        feed.average.as_mut().map_or(Ok(()), |average| average.swap_with(self.model))
+    }
+
+    /// Validates, writes the epoch into the history and calls the callbacks.
+    fn after_epoch(
+        &mut self,
+        passed: Passed,
+        history: &mut History,
+        callbacks: &mut [Box<dyn Callback + '_>],
+        options: &Fit<'_>,
+    ) -> Result<Flow> {
+        let Passed { mut record, display } = passed;
+        if let Some(validation) = options.validation {
+            let result =
+                self.evaluate_with(validation, options.batch_size, options.validation_steps, Progress::Silent)?;
+            record.values.extend(result.values.into_iter().map(|(name, value)| (format!("val_{name}"), value)));
+        }
+        display.finish(&record);
+        history.epochs.push(record);
+        let mut flow = Flow::Continue;
+        for callback in callbacks {
+            if callback.on_epoch_end(&mut self.moment(history))? == Flow::Stop {
+                flow = Flow::Stop;
+            }
+        }
+        Ok(flow)
+    }
+
     fn moment<'a>(&'a mut self, history: &'a History) -> Moment<'a> {
         Moment { model: self.model, optimizer: &mut self.optimizer, history }
     }
 
-    fn epoch(
-        &mut self,
-        epoch: usize,
-        steps: usize,
-        key: Key,
-        passes: &mut Passes<'_>,
-        class_weights: Option<&ClassWeights>,
-        options: &Fit<'_>,
-    ) -> Result<EpochRecord> {
+    /// The steps of one epoch.
+    fn epoch(&mut self, epoch: usize, feed: &mut Feed<'_>, options: &Fit<'_>) -> Result<Passed> {
         let start = Instant::now();
         let title = format!("epoch {}/{}", epoch + 1, options.epochs);
-        let mut display = Display::new(options.progress, title, steps);
+        let mut display = Display::new(options.progress, title, feed.steps);
         self.metrics.iter_mut().for_each(|metric| metric.reset());
+        feed.passes.waited = Duration::ZERO;
         let (mut loss_sum, mut samples) = (0.0, 0usize);
-        for step in 0..steps {
-            let batch = passes.next()?;
-            let batch = match class_weights {
+        for step in 0..feed.steps {
+            let batch = feed.passes.next()?;
+            let batch = match &feed.class_weights {
                 Some(weights) => weights.apply(batch)?,
                 None => batch,
             };
             let _span = tracing::debug_span!("step", number = step + 1).entered();
-            let number = (epoch * steps + step) as u64;
+            let number = (epoch * feed.steps + step) as u64;
             let loss = self
-                .step(&batch, key.fold_str("step").fold(number))
+                .step(&batch, feed.key.fold_str("step").fold(number))
                 .map_err(|error| error.at(&format!("epoch {}, step {}", epoch + 1, step + 1)))?;
+            feed.average.as_mut().map_or(Ok(()), |average| average.update(self.model))?;
             loss_sum += loss * batch.samples as f64;
             samples += batch.samples;
             let (mean, metrics) = (loss_sum / samples as f64, &self.metrics);
-            display.step(step + 1, batch.samples, || {
+            display.step(step + 1, batch.samples, feed.passes.waited, || {
                 let mut values = vec![("loss".to_string(), mean)];
                 values.extend(metrics.iter().map(|metric| (metric.name().to_string(), metric.value())));
                 values
@@ -264,15 +300,31 @@ impl Training<'_> {
         let seconds = start.elapsed().as_secs_f64();
         let mut values = vec![("loss".to_string(), loss_sum / samples as f64)];
         values.extend(self.metric_values());
-        if let Some(validation) = options.validation {
-            let result =
-                self.evaluate_with(validation, options.batch_size, options.validation_steps, Progress::Silent)?;
-            values.extend(result.values.into_iter().map(|(name, value)| (format!("val_{name}"), value)));
-        }
-        display.finish(&values, seconds);
-        let images_per_second = samples as f64 / seconds.max(1e-9);
-        Ok(EpochRecord { epoch: epoch + 1, values, seconds, images_per_second })
+        let record = EpochRecord {
+            epoch: epoch + 1,
+            values,
+            seconds,
+            images_per_second: samples as f64 / seconds.max(1e-9),
+            data_wait_share: feed.passes.waited.as_secs_f64() / seconds.max(1e-9),
+        };
+        Ok(Passed { record, display })
     }
+}
+
+/// What the epochs of one call of `fit` go through with.
+struct Feed<'a> {
+    /// Steps an epoch.
+    steps: usize,
+    key: Key,
+    passes: Passes<'a>,
+    class_weights: Option<ClassWeights>,
+    average: Option<Average>,
+}
+
+/// An epoch that was trained and not yet validated.
+struct Passed {
+    record: EpochRecord,
+    display: Display,
 }
 
 /// The loss as a number, if it is one.

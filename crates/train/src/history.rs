@@ -1,5 +1,6 @@
 //! What happened in each epoch.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use striate_tensor::{Result, replace_file};
@@ -16,6 +17,8 @@ pub struct EpochRecord {
     pub seconds: f64,
     /// Training samples a second.
     pub images_per_second: f64,
+    /// The part of `seconds` in which training waited for a batch, 0..1.
+    pub data_wait_share: f64,
 }
 
 impl EpochRecord {
@@ -52,6 +55,24 @@ impl History {
             }
         }
         names
+    }
+
+    /// The history with every value replaced by a moving average that keeps the share `factor` of itself at each epoch and
+    /// starts with the first value: the lecture's smoothed curves, with 0.8 there. A value that is not finite stays one.
+    pub fn smoothed(&self, factor: f64) -> History {
+        let mut averages: HashMap<&str, f64> = HashMap::new();
+        let mut smooth = |name, value: f64| {
+            let average = averages.get(name).map_or(value, |average| factor * average + (1.0 - factor) * value);
+            if average.is_finite() {
+                averages.insert(name, average);
+            }
+            average
+        };
+        let epochs = self.epochs.iter().map(|epoch| EpochRecord {
+            values: epoch.values.iter().map(|(name, value)| (name.clone(), smooth(name.as_str(), *value))).collect(),
+            ..epoch.clone()
+        });
+        History { epochs: epochs.collect() }
     }
 
     /// The table as CSV: `epoch`, the values, `seconds`, `images_per_second`.
@@ -93,6 +114,7 @@ mod tests {
             values: values.iter().map(|(n, v)| (n.to_string(), *v)).collect(),
             seconds: 2.0,
             images_per_second: 30.0,
+            data_wait_share: 0.0,
         };
         let history =
             History { epochs: vec![record(1, &[("loss", 0.5)]), record(2, &[("loss", 0.25), ("val_loss", 0.375)])] };
@@ -102,5 +124,11 @@ mod tests {
         );
         assert_eq!(history.series("loss"), [0.5, 0.25]);
         assert_eq!(history.last("val_loss"), Some(0.375));
+        let smoothed = history.smoothed(0.8);
+        let near = |name: &str, values: &[f64]| {
+            let series = smoothed.series(name);
+            series.len() == values.len() && series.iter().zip(values).all(|(a, b)| (a - b).abs() < 1e-12)
+        };
+        assert!(near("loss", &[0.5, 0.45]) && near("val_loss", &[0.375]), "{smoothed:?}");
     }
 }

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod average;
 pub mod callback;
 mod checkpoint;
 mod class_weight;

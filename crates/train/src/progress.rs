@@ -1,5 +1,6 @@
 //! Progress for people: a bar on a terminal, lines elsewhere.
 
+use crate::history::EpochRecord;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ pub(crate) struct Display {
     title: String,
     steps: usize,
     samples: usize,
+    waited: Duration,
     bar: Option<ProgressBar>,
     lines: bool,
     start: Instant,
@@ -54,39 +56,53 @@ impl Display {
         });
         let now = Instant::now();
         let lines = progress == Progress::Lines;
-        Display { title, steps, samples: 0, bar, lines, start: now, last_line: now, last_draw: now }
+        Display {
+            title,
+            steps,
+            samples: 0,
+            waited: Duration::ZERO,
+            bar,
+            lines,
+            start: now,
+            last_line: now,
+            last_draw: now,
+        }
     }
 
-    /// Notes a finished step; `values` is asked only when something is drawn.
-    pub(crate) fn step(&mut self, step: usize, samples: usize, values: impl FnOnce() -> Vec<(String, f64)>) {
+    /// Notes a finished step and how long data was waited for so far; `values` is asked only when something is drawn.
+    pub(crate) fn step(
+        &mut self,
+        step: usize,
+        samples: usize,
+        waited: Duration,
+        values: impl FnOnce() -> Vec<(String, f64)>,
+    ) {
         self.samples += samples;
+        self.waited = waited;
         if let Some(bar) = &self.bar {
             if self.last_draw.elapsed() >= Duration::from_millis(100) || step == self.steps {
                 self.last_draw = Instant::now();
-                bar.set_message(format!("{}  {:.0} images/s", describe(&values()), self.rate()));
+                bar.set_message(format!("{}  {}", describe(&values()), self.speed()));
                 bar.set_position(step as u64);
             }
         } else if self.lines && self.last_line.elapsed() >= Duration::from_secs(10) && step < self.steps {
             self.last_line = Instant::now();
             let left = self.start.elapsed().as_secs_f64() / step.max(1) as f64 * (self.steps - step) as f64;
-            let rate = self.rate();
-            eprintln!(
-                "{} {step}/{} {}  {rate:.0} images/s  {left:.0} s left",
-                self.title,
-                self.steps,
-                describe(&values())
-            );
+            let (values, speed) = (describe(&values()), self.speed());
+            eprintln!("{} {step}/{} {values}  {speed}  {left:.0} s left", self.title, self.steps);
         }
     }
 
-    fn rate(&self) -> f64 {
-        self.samples as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
+    fn speed(&self) -> String {
+        let seconds = self.start.elapsed().as_secs_f64().max(1e-9);
+        speed(self.samples as f64 / seconds, self.waited.as_secs_f64() / seconds)
     }
 
     /// Ends the display with the pass's final values.
-    pub(crate) fn finish(self, values: &[(String, f64)], seconds: f64) {
-        let rate = self.samples as f64 / seconds.max(1e-9);
-        let line = format!("{} {}  {rate:.0} images/s  {seconds:.1} s", self.title, describe(values));
+    pub(crate) fn finish(self, record: &EpochRecord) {
+        let values = describe(&record.values);
+        let speed = speed(record.images_per_second, record.data_wait_share);
+        let line = format!("{} {values}  {speed}  {:.1} s", self.title, record.seconds);
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
             eprintln!("{line}");
@@ -94,6 +110,11 @@ impl Display {
             eprintln!("{line}");
         }
     }
+}
+
+/// `154 images/s  0.4 % waiting for data`.
+fn speed(rate: f64, wait_share: f64) -> String {
+    format!("{rate:.0} images/s  {:.1} % waiting for data", 100.0 * wait_share)
 }
 
 /// `loss 0.0423  accuracy 0.9871`.

@@ -6,35 +6,67 @@ use serde_json::{Map, json};
 use striate::prelude::*;
 use striate::tensor::{ConvSpec, Key, Padding};
 
-/// Name, batch, side, channels in, filters; the kernel is 3×3, `same` for VGG16's layers and `valid` for the small nets'.
-const LAYERS: [(&str, usize, usize, usize, usize, Padding); 16] = [
-    ("mnist_c1", 64, 28, 1, 32, Valid),
-    ("mnist_c2", 64, 13, 32, 64, Valid),
-    ("mnist_c3", 64, 5, 64, 64, Valid),
-    ("cd_c1", 20, 150, 3, 32, Valid),
-    ("cd_c2", 20, 74, 32, 64, Valid),
-    ("cd_c3", 20, 36, 64, 128, Valid),
-    ("cd_c4", 20, 17, 128, 128, Valid),
-    ("vgg_b1c1", 20, 150, 3, 64, Same),
-    ("vgg_b1c2", 20, 150, 64, 64, Same),
-    ("vgg_b2c1", 20, 75, 64, 128, Same),
-    ("vgg_b2c2", 20, 75, 128, 128, Same),
-    ("vgg_b3c1", 20, 37, 128, 256, Same),
-    ("vgg_b3c2_3", 20, 37, 256, 256, Same),
-    ("vgg_b4c1", 20, 18, 256, 512, Same),
-    ("vgg_b4c2_3", 20, 18, 512, 512, Same),
-    ("vgg_b5c1_3", 20, 9, 512, 512, Same),
+/// A convolution to measure.
+struct Layer {
+    name: &'static str,
+    /// (n, spatial…, channels).
+    x: &'static [usize],
+    /// The kernel's size along every spatial axis.
+    kernel: usize,
+    filters: usize,
+    stride: usize,
+    dilation: usize,
+    groups: usize,
+    padding: Padding,
+}
+
+impl Layer {
+    const fn new(name: &'static str, x: &'static [usize], kernel: usize, filters: usize, padding: Padding) -> Layer {
+        Layer { name, x, kernel, filters, stride: 1, dilation: 1, groups: 1, padding }
+    }
+}
+
+/// The layers of the lecture's networks and of VGG16 at 150×150, then the other kinds that networks are made of.
+const LAYERS: [Layer; 24] = [
+    Layer::new("mnist_c1", &[64, 28, 28, 1], 3, 32, Valid),
+    Layer::new("mnist_c2", &[64, 13, 13, 32], 3, 64, Valid),
+    Layer::new("mnist_c3", &[64, 5, 5, 64], 3, 64, Valid),
+    Layer::new("cd_c1", &[20, 150, 150, 3], 3, 32, Valid),
+    Layer::new("cd_c2", &[20, 74, 74, 32], 3, 64, Valid),
+    Layer::new("cd_c3", &[20, 36, 36, 64], 3, 128, Valid),
+    Layer::new("cd_c4", &[20, 17, 17, 128], 3, 128, Valid),
+    Layer::new("vgg_b1c1", &[20, 150, 150, 3], 3, 64, Same),
+    Layer::new("vgg_b1c2", &[20, 150, 150, 64], 3, 64, Same),
+    Layer::new("vgg_b2c1", &[20, 75, 75, 64], 3, 128, Same),
+    Layer::new("vgg_b2c2", &[20, 75, 75, 128], 3, 128, Same),
+    Layer::new("vgg_b3c1", &[20, 37, 37, 128], 3, 256, Same),
+    Layer::new("vgg_b3c2_3", &[20, 37, 37, 256], 3, 256, Same),
+    Layer::new("vgg_b4c1", &[20, 18, 18, 256], 3, 512, Same),
+    Layer::new("vgg_b4c2_3", &[20, 18, 18, 512], 3, 512, Same),
+    Layer::new("vgg_b5c1_3", &[20, 9, 9, 512], 3, 512, Same),
+    Layer { groups: 32, ..Layer::new("depthwise_112_32", &[8, 112, 112, 32], 3, 32, Same) },
+    Layer { stride: 2, ..Layer::new("strided_56_64", &[8, 56, 56, 64], 3, 128, Same) },
+    Layer { dilation: 2, ..Layer::new("dilated_28_128", &[8, 28, 28, 128], 3, 128, Same) },
+    Layer::new("5x5_28_64", &[8, 28, 28, 64], 5, 64, Same),
+    Layer { stride: 2, ..Layer::new("7x7_s2_224_3", &[2, 224, 224, 3], 7, 64, Same) },
+    Layer::new("1x1_56_256", &[8, 56, 56, 256], 1, 64, Same),
+    Layer::new("conv1d_k5_512_64", &[16, 512, 64], 5, 128, Same),
+    Layer::new("conv3d_16_32", &[4, 16, 16, 16, 32], 3, 64, Same),
 ];
 
 /// Every layer and pass; the rate counts the direct algorithm's operations, whatever algorithm runs.
 pub fn run(repeat: usize, output: &Output) -> Result<()> {
-    for (name, batch, side, channels, filters, padding) in LAYERS {
-        let spec = ConvSpec { padding, ..ConvSpec::default() };
-        let (x, kernel) = (random([batch, side, side, channels])?, random([3, 3, channels, filters])?);
-        let bias = random([1, 1, 1, filters])?.reshape([filters])?;
-        let g = spec.geometry(x.shape(), kernel.shape())?;
-        let dy = random([batch, g.output[1], g.output[2], filters])?;
-        let gflop = 2.0 * g.multiply_adds() as f64 / 1e9;
+    for layer in &LAYERS {
+        let Layer { name, filters, padding, groups, .. } = *layer;
+        let (strides, dilations) = ([layer.stride; 3], [layer.dilation; 3]);
+        let spec = ConvSpec { padding, strides, dilations, groups, ..ConvSpec::default() };
+        let axes = layer.x.len() - 2;
+        let mut kernel = vec![layer.kernel; axes];
+        kernel.extend([layer.x[axes + 1] / groups, filters]);
+        let (x, kernel) = (random(layer.x)?, random(&kernel)?);
+        let bias = random(&[filters])?;
+        let dy = random(&spec.output_shape(x.shape(), kernel.shape())?)?;
+        let gflop = 2.0 * spec.geometry(x.shape(), kernel.shape())?.multiply_adds() as f64 / 1e9;
         let subject = |pass: &str| Subject {
             extra: Map::from_iter([("layer".into(), json!(name)), ("pass".into(), json!(pass))]),
             ..Subject::new("conv_micro", Unit::Rate("GFLOP/s"), gflop)
@@ -48,8 +80,8 @@ pub fn run(repeat: usize, output: &Output) -> Result<()> {
     Ok(())
 }
 
-fn random(shape: [usize; 4]) -> Result<Tensor> {
+fn random(shape: &[usize]) -> Result<Tensor> {
     let mut stream = Key::new(3).stream();
     let values = (0..shape.iter().product()).map(|_| stream.uniform_in(-1.0, 1.0) as f32).collect();
-    Tensor::from_vec(values, shape, &device()?)
+    Tensor::from_vec(values, Shape::new(shape)?, &device()?)
 }

@@ -1,5 +1,6 @@
 //! `striate bench`: speed on fixed workloads.
 
+mod augment;
 mod conv_micro;
 mod filters;
 mod mnist;
@@ -15,9 +16,9 @@ use photographs::Trained;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use std::time::Instant;
-use striate::Result;
 use striate::prelude::{Tensor, device};
 use striate::tensor::{Key, Shape};
+use striate::{Error, Result};
 
 /// Runs the command.
 pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
@@ -41,6 +42,14 @@ pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
             Workload::FilterPattern => filters::pattern(arguments.repeat, output)?,
             Workload::FilterGrid => filters::grid(arguments.repeat, output)?,
             Workload::ConvMicro => conv_micro::run(arguments.repeat, output)?,
+            Workload::Augment => match &arguments.data {
+                Some(folder) => augment::run(folder, arguments.repeat, output)?,
+                None if arguments.workloads.is_empty() => output.text("augment: left out, it needs --data"),
+                None => {
+                    let hint = "give a folder that has one of pictures for each class";
+                    return Err(Error::argument("augment", "--data must be given", "none", hint));
+                }
+            },
         }
         if let Some(profile) = &profile {
             eprintln!("{}\n", profile.take_table());

@@ -12,12 +12,18 @@ use striate::prelude::*;
 /// Runs the command. A picture that cannot be read does not keep the others from their answers.
 pub fn run(arguments: &PredictArguments, output: &Output) -> Result<ExitCode> {
     let file = load(&arguments.model, &Registry::default(), &device()?)?;
-    if file.preprocessing != "digit" {
+    // Keras's files do not say how a picture becomes an input; one of MNIST's size becomes it MNIST's way.
+    let is_digit = match (file.preprocessing.as_str(), &file.model.graph().input_shapes()[..]) {
+        ("digit", _) => true,
+        ("", [shape]) => shape.as_slice() == [28, 28, 1],
+        _ => false,
+    };
+    if !is_digit {
         return Err(Error::model(
             arguments.model.display().to_string(),
             "the file must say how a picture becomes an input",
             format!("preprocessing `{}`", file.preprocessing),
-            "use a model that striate train wrote",
+            "use a model that striate train wrote, or one for pictures of 28x28x1",
         ));
     }
     let mut code = ExitCode::SUCCESS;

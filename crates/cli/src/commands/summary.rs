@@ -11,6 +11,10 @@ use striate::prelude::*;
 pub fn run(arguments: &SummaryArguments, output: &Output) -> Result<ExitCode> {
     let model = match arguments.model.as_str() {
         "mnist" => recipes::mnist::network().build()?,
+        "mnist-best" => recipes::mnist_best::network().build()?,
+        "cats-dogs" => recipes::cats_dogs::network().build()?,
+        "cats-dogs-augmented" => recipes::cats_dogs::network_with_dropout().build()?,
+        "cats-dogs-best" => recipes::cats_dogs_best::network(0)?,
         path => load(path)?,
     };
     let summary = model.summary();

@@ -19,14 +19,14 @@ use striate::{Error, Result};
 
 /// The state of an unfinished run, in the output folder.
 const CHECKPOINT: &str = "checkpoint.safetensors";
+/// How much of itself a smoothed curve keeps at each epoch, as in the lecture.
+const SMOOTHING: f64 = 0.8;
 
 /// Runs the command.
 pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
     let start = Instant::now();
-    let recipe = match arguments.recipe {
-        RecipeName::Mnist => "mnist",
-    };
-    let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(recipe));
+    let recipe = arguments.recipe.name();
+    let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&recipe));
     prepare(&folder)?;
     let profile = arguments.profile.then(profile::start).transpose()?;
     let checkpoint = folder.join(CHECKPOINT);
@@ -42,6 +42,7 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         weights: arguments.weights.clone(),
         checkpoint: checkpoint.clone(),
         resume: arguments.resume,
+        skip_bad: arguments.skip_bad,
         progress: Progress::Auto,
     };
     let hooks = Hooks {
@@ -50,8 +51,12 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
     };
     let outcome = match arguments.recipe {
         RecipeName::Mnist => recipes::mnist::run(&settings, hooks)?,
+        RecipeName::MnistBest => recipes::mnist_best::run(&settings, hooks)?,
+        RecipeName::CatsDogs => recipes::cats_dogs::run(&settings, hooks)?,
+        RecipeName::CatsDogsAugmented => recipes::cats_dogs::run_augmented(&settings, hooks)?,
+        RecipeName::CatsDogsBest => recipes::cats_dogs_best::run(&settings, hooks)?,
     };
-    let report = write_results(&folder, recipe, arguments, &outcome, start)?;
+    let report = write_results(&folder, &recipe, arguments, &outcome, start)?;
     // The run is finished and its results are safe: nothing is left to go on from.
     match fs::remove_file(&checkpoint) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -66,7 +71,7 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
     }
     output.text(format!("test: {}", outcome.test));
     output.text(format!(
-        "wrote {0}/model.safetensors, history.csv, curves.svg, run.json in {1:.1} s",
+        "wrote {0}/model.keras, history.csv, curves.svg, curves-smoothed.svg, run.json in {1:.1} s",
         folder.display(),
         start.elapsed().as_secs_f64()
     ));
@@ -100,13 +105,18 @@ fn write_results(
 ) -> Result<Value> {
     let Outcome { model, class_names, preprocessing, history, test } = outcome;
     let file =
-        ModelFile { model: model.clone(), class_names: class_names.clone(), preprocessing: preprocessing.to_string() };
-    save(&file, folder.join("model.safetensors"))?;
+        ModelFile { model: model.clone(), class_names: class_names.clone(), preprocessing: preprocessing.clone() };
+    save(&file, folder.join("model.keras"))?;
     history.write_csv(folder.join("history.csv"))?;
     let title = format!("{recipe}: test accuracy {:.2} %", 100.0 * test.get("accuracy").unwrap_or(f64::NAN));
-    Curves::new(history).title(title).test(&test.values).write_svg(folder.join("curves.svg"))?;
+    Curves::new(history).title(&title).test(&test.values).write_svg(folder.join("curves.svg"))?;
+    let smoothed = history.smoothed(SMOOTHING);
+    let title = format!("{title}, smoothed");
+    Curves::new(&smoothed).title(title).test(&test.values).write_svg(folder.join("curves-smoothed.svg"))?;
     let seconds: f64 = history.epochs.iter().map(|epoch| epoch.seconds).sum();
-    let images: f64 = history.epochs.iter().map(|epoch| epoch.seconds * epoch.images_per_second).sum();
+    let weighted = |of: fn(&EpochRecord) -> f64| -> f64 {
+        history.epochs.iter().map(|epoch| epoch.seconds * of(epoch)).sum::<f64>() / seconds.max(1e-9)
+    };
     let (device, info) = (model.device(), model.device().info());
     let report = json!({
         "recipe": recipe,
@@ -118,7 +128,8 @@ fn write_results(
         "val_accuracy": history.last("val_accuracy"),
         "test_loss": test.get("loss"),
         "test_accuracy": test.get("accuracy"),
-        "images_per_second": images / seconds.max(1e-9),
+        "images_per_second": weighted(|epoch| epoch.images_per_second),
+        "data_wait_share": weighted(|epoch| epoch.data_wait_share),
         "wall_s": start.elapsed().as_secs_f64(),
         "peak_rss_bytes": peak_rss_bytes(),
         "peak_tensor_bytes": device.memory().peak,

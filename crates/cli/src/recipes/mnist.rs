@@ -23,9 +23,7 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
         None => Mnist::load()?,
     };
     let mut model = network().build_seeded(settings.seed)?;
-    if let Some(weights) = &settings.weights {
-        striate::formats::load_weights(&mut model, weights)?;
-    }
+    settings.load_weights(&mut model)?;
     (hooks.on_model)(&model);
     let mut training = model.compile(RmsProp::default(), CategoricalCrossentropy, [Accuracy])?;
     let history = training.fit(
@@ -33,16 +31,10 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
         Fit {
             epochs: settings.epochs.unwrap_or(5),
             batch_size: settings.batch_size.unwrap_or(64),
-            steps_per_epoch: settings.steps_per_epoch,
-            seed: settings.seed,
-            checkpoint: Some(settings.checkpoint.clone()),
-            resume: settings.resume,
-            progress: settings.progress,
-            callbacks: hooks.callbacks,
-            ..Fit::default()
+            ..settings.fit(hooks.callbacks)
         },
     )?;
     let test = training.evaluate(&mnist.test)?;
     let class_names = (0..10).map(|digit| digit.to_string()).collect();
-    Ok(Outcome { model, class_names, preprocessing: "digit", history, test })
+    Ok(Outcome { model, class_names, preprocessing: "digit".into(), history, test })
 }

@@ -1,10 +1,23 @@
 //! The recipes: each file reads like the lecture's listing and uses only the facade.
 
+pub mod cats_dogs;
+pub mod cats_dogs_best;
+mod digit_pictures;
+mod mirror;
 pub mod mnist;
+pub mod mnist_best;
 
 use std::path::PathBuf;
+use striate::data::{FolderOptions, ImageFolder, locate};
 use striate::nn::Model;
-use striate::train::{Callback, Evaluation, History, Progress};
+use striate::train::{Callback, Evaluation, Fit, History, Progress};
+use striate::{Error, Result};
+
+/// The data set's folder of the recipes for cats and dogs.
+const CATS_AND_DOGS: &str = "cats_and_dogs_small";
+/// So many bytes of decoded training photographs are kept: a quarter of the 2000 at 150×150. Decoding the others anew costs an
+/// epoch a few hundredths of its work; keeping all would bring a run beyond 500 MB.
+const CACHE_BYTES: usize = 32 << 20;
 
 /// What the command line says about a run.
 #[derive(Debug)]
@@ -25,8 +38,59 @@ pub struct Settings {
     pub checkpoint: PathBuf,
     /// Go on from there.
     pub resume: bool,
+    /// Leave bad files out.
+    pub skip_bad: bool,
     /// How progress is shown.
     pub progress: Progress,
+}
+
+impl Settings {
+    /// What every recipe hands to `fit` alike; each sets the rest itself.
+    fn fit<'a>(&self, callbacks: Vec<Box<dyn Callback + 'a>>) -> Fit<'a> {
+        Fit {
+            seed: self.seed,
+            steps_per_epoch: self.steps_per_epoch,
+            checkpoint: Some(self.checkpoint.clone()),
+            resume: self.resume,
+            progress: self.progress,
+            callbacks,
+            ..Fit::default()
+        }
+    }
+
+    /// Gives the model the weights it is to start from, if there are some.
+    fn load_weights(&self, model: &mut Model) -> Result<()> {
+        self.weights.as_ref().map_or(Ok(()), |weights| striate::formats::load_weights(model, weights).map(|_| ()))
+    }
+
+    /// The photographs of one part: `train`, `validation` or `test`. What is left out because of `skip_bad` is told.
+    fn photographs(&self, part: &str, options: FolderOptions) -> Result<ImageFolder> {
+        let folder = locate(self.data.as_deref(), CATS_AND_DOGS)?.join(part);
+        if !folder.is_dir() {
+            return Err(Error::data(
+                folder.display().to_string(),
+                "the data must have the folders train, validation and test, with a folder for each class in each",
+                "no such folder",
+                "check --data; cargo xtask download cats-dogs makes them from the archive",
+            ));
+        }
+        // The other parts are read once an epoch at most.
+        let cache_bytes = if part == "train" { CACHE_BYTES } else { 0 };
+        let options = FolderOptions { skip_bad: self.skip_bad, cache_bytes, ..options };
+        let pictures = ImageFolder::open(&folder, options).map_err(|error| match error {
+            Error::Data(violation) if violation.hint.contains("skip_bad") => Error::data(
+                violation.subject,
+                violation.rule,
+                violation.received,
+                "mend or remove them, or give --skip-bad",
+            ),
+            other => other,
+        })?;
+        for file in pictures.skipped() {
+            eprintln!("note: left out {}: {}", file.path.display(), file.reason);
+        }
+        Ok(pictures)
+    }
 }
 
 /// What a run gives.
@@ -36,7 +100,7 @@ pub struct Outcome {
     /// The classes' names.
     pub class_names: Vec<String>,
     /// How a picture becomes an input.
-    pub preprocessing: &'static str,
+    pub preprocessing: String,
     /// What happened in each epoch.
     pub history: History,
     /// Loss and metrics on the test data.

@@ -1,6 +1,6 @@
 //! What goes wrong is told in one line: who has a rule, which rule, what came instead, what to do.
 
-use crate::process::{RUN, fail, json_lines, stdout, striate};
+use crate::process::{RUN, fail, json_lines, stdout, striate, succeed};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,7 @@ fn wrong_usage_is_code_2() {
         (&["train", "mnist", "--seed", "-1"], "-1"),
         (&["train", "mnist", "--threads", "0"], "--threads"),
         (&["train", "mnist", "--colour"], "--colour"),
-        (&["predict", "model.safetensors"], "required"),
+        (&["predict", "model.keras"], "required"),
         (&["bench", "mnist_fast"], "mnist_fast"),
         (&["paint"], "paint"),
     ];
@@ -55,7 +55,7 @@ fn data_that_is_missing_or_damaged_is_named() {
         command.arg("--data").arg(data);
         let text = fail(command, 1, words);
         assert!(text.contains("; received ") && text.contains("(hint: "), "{text}");
-        assert!(!out.path().join("model.safetensors").exists());
+        assert!(!out.path().join("model.keras").exists());
     };
     with(Path::new("/nowhere/at/all"), &["/nowhere/at/all", "must exist", "no such folder"]);
     let empty = tempfile::tempdir().unwrap();
@@ -129,7 +129,9 @@ fn models_that_are_none_are_named() {
     // A checkpoint is no model, and a model whose pictures nobody can prepare says so.
     let mut command = train(&folder.path().join("out"));
     fs::create_dir_all(folder.path().join("out")).unwrap();
-    fs::copy(RUN.model(), folder.path().join("out/checkpoint.safetensors")).unwrap();
+    let mut convert = striate(["convert"]);
+    convert.args([&RUN.model(), &folder.path().join("out/checkpoint.safetensors")]);
+    succeed(convert);
     command.arg("--resume");
     fail(command, 1, &["checkpoint.safetensors", "must hold a run's state", "hint"]);
 }

@@ -1,8 +1,11 @@
 //! The program as its users run it: arguments in, exit code, streams and files out.
 
+mod augment;
 mod bench;
+mod convert;
 mod errors;
 mod interrupted;
+mod photographs;
 mod predict;
 mod process;
 mod summary;

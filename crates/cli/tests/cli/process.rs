@@ -74,7 +74,7 @@ pub struct Run {
 
 impl Run {
     pub fn model(&self) -> PathBuf {
-        self.folder.join("model.safetensors")
+        self.folder.join("model.keras")
     }
 
     pub fn report(&self) -> Value {

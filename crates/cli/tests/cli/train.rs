@@ -4,7 +4,7 @@ use crate::process::{RUN, json_lines, read_json, stderr, stdout, succeed, traini
 use std::fs;
 
 /// What scripts rely on, in this order.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "recipe",
     "seed",
     "epochs",
@@ -15,6 +15,7 @@ const KEYS: [&str; 17] = [
     "test_loss",
     "test_accuracy",
     "images_per_second",
+    "data_wait_share",
     "wall_s",
     "peak_rss_bytes",
     "peak_tensor_bytes",
@@ -57,7 +58,7 @@ fn json_output_is_an_object_a_line_and_ends_with_run_json() {
 fn the_folder_holds_the_results_and_nothing_half_done() {
     let names: Vec<String> =
         fs::read_dir(&RUN.folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    for name in ["model.safetensors", "history.csv", "curves.svg", "run.json"] {
+    for name in ["model.keras", "history.csv", "curves.svg", "curves-smoothed.svg", "run.json"] {
         assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
     }
     let left = |name: &&String| name.starts_with("checkpoint") || name.starts_with('.') || name.ends_with(".tmp");
@@ -83,7 +84,7 @@ fn one_thread_gives_the_same_weights_and_a_profile_changes_nothing() {
     // For people there is the table of layers, and what the test digits say.
     let text = stdout(&output);
     assert!(text.contains("93,322") && text.contains("test: 10000 samples"), "{text}");
-    assert!(text.contains("model.safetensors"), "{text}");
+    assert!(text.contains("model.keras"), "{text}");
     let told = stderr(&output);
     assert!(told.contains("epoch 1/2 loss") && told.contains("epoch 2/2 loss"), "{told}");
     assert!(told.contains("GFLOP/s") && told.contains("conv2d_1"), "{told}");

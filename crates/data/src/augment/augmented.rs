@@ -1,12 +1,12 @@
 //! A data set of pictures, each changed at random whenever it is asked for.
 
-use super::Augmentation;
+use super::{Augmentation, PictureChange, RandomErasing};
 use crate::dataset::{Batch, BatchContext, Dataset};
 use crate::image_batch::rows;
 use crate::image_file::Picture;
 use crate::standardize::Standardize;
 use std::sync::Arc;
-use striate_tensor::{Device, Result, Shape, Tensor};
+use striate_tensor::{Device, Error, Result, Shape, Tensor};
 
 /// A data set whose one input is a picture that can be had as bytes.
 pub trait PictureSource: Dataset {
@@ -28,11 +28,14 @@ pub trait PictureSource: Dataset {
 
 /// A data set of pictures, each changed by an [`Augmentation`] and then standardized as the source has it.
 ///
-/// Sample i of an epoch has the same variant whatever batch it is in and whichever thread makes it.
+/// Other changes may come before: [`Augmented::first`]; and a rectangle may be wiped out after: [`Augmented::erasing`]. Sample
+/// i of an epoch is changed in the same way whatever batch it is in and whichever thread makes it.
 #[derive(Debug, Clone)]
 pub struct Augmented<D> {
     source: D,
     augmentation: Augmentation,
+    first: Vec<Arc<dyn PictureChange>>,
+    erasing: Option<RandomErasing>,
 }
 
 impl<D: PictureSource> Augmented<D> {
@@ -42,7 +45,27 @@ impl<D: PictureSource> Augmented<D> {
     /// As [`Augmentation::check`].
     pub fn new(source: D, augmentation: Augmentation) -> Result<Self> {
         augmentation.check()?;
-        Ok(Augmented { source, augmentation })
+        Ok(Augmented { source, augmentation, first: Vec::new(), erasing: None })
+    }
+
+    /// This data set with a change that comes before the augmentation and after the changes that were named already.
+    ///
+    /// # Errors
+    /// As [`PictureChange::check`].
+    pub fn first(mut self, change: impl PictureChange + 'static) -> Result<Self> {
+        change.check()?;
+        self.first.push(Arc::new(change));
+        Ok(self)
+    }
+
+    /// This data set with rectangles wiped out after all else.
+    ///
+    /// # Errors
+    /// As [`RandomErasing::check`].
+    pub fn erasing(mut self, erasing: RandomErasing) -> Result<Self> {
+        erasing.check()?;
+        self.erasing = Some(erasing);
+        Ok(self)
     }
 
     /// The pictures as they are.
@@ -54,6 +77,13 @@ impl<D: PictureSource> Augmented<D> {
     pub fn augmentation(&self) -> &Augmentation {
         &self.augmentation
     }
+
+    fn input_shape(&self) -> Shape {
+        let shape = self.source.input_shapes().first().copied().unwrap_or(Shape::from([0]));
+        let &[height, width, channels] = shape.as_slice() else { return shape };
+        let (height, width) = self.first.iter().fold((height, width), |size, change| change.output_size(size));
+        Shape::from([height, width, channels])
+    }
 }
 
 impl<D: PictureSource + Clone + 'static> Dataset for Augmented<D> {
@@ -62,19 +92,32 @@ impl<D: PictureSource + Clone + 'static> Dataset for Augmented<D> {
     }
 
     fn input_shapes(&self) -> Vec<Shape> {
-        self.source.input_shapes()
+        vec![self.input_shape()]
     }
 
     fn target_shapes(&self) -> Vec<Shape> {
-        self.source.target_shapes()
+        // A target that is the input follows its size.
+        let own = self.source.input_shapes();
+        let follow = |shape: Shape| if own.contains(&shape) { self.input_shape() } else { shape };
+        self.source.target_shapes().into_iter().map(follow).collect()
     }
 
     fn batch(&self, samples: &[usize], context: &BatchContext) -> Result<Batch> {
-        let shape = self.source.input_shapes().first().copied().unwrap_or(Shape::from([0]));
+        let shape = self.input_shape();
         let input = rows(samples.len(), &shape, &context.device, |i, row| {
-            let picture = self.source.picture(samples[i])?;
+            let mut picture = self.source.picture(samples[i])?;
             let key = context.key.fold(samples[i] as u64);
+            for (place, change) in self.first.iter().enumerate() {
+                picture = Arc::new(change.apply(&picture, key.fold_str("first").fold(place as u64))?);
+            }
+            if picture.shape() != shape {
+                let rule = format!("changes must give pictures of {shape}, as output_size has it");
+                return Err(Error::shape("Augmented", rule, picture.shape().to_string(), ""));
+            }
             self.augmentation.draw(key, picture.height(), picture.width()).apply_into(&picture, row)?;
+            if let Some(erasing) = &self.erasing {
+                erasing.apply(row, &shape, key);
+            }
             self.source.standardize().apply(row, &shape);
             Ok(())
         })?;

@@ -3,17 +3,35 @@
 //! An [`Augmentation`] says what is drawn and from which range; [`Augmentation::draw`] gives a [`Variant`], one set of
 //! numbers, which [`Variant::apply`] carries out: a single resampling for all geometry, then the colours.
 //! [`Augmented`] does both for every sample of a data set of pictures.
+//!
+//! Beyond Keras's parameters, [`Augmented::first`] takes any [`PictureChange`] ([`RandomResizedCrop`], [`ColourJitter`],
+//! [`TrivialAugment`], [`RandAugment`] or one's own), [`Augmented::erasing`] wipes rectangles out, and [`MixedDataset`] mixes the samples
+//! of a batch.
 
 mod augmented;
+mod automatic;
+mod change;
 mod colour;
+mod crop;
+mod erasing;
 mod fill;
 mod geometry;
+mod jitter;
+mod mixing;
+mod photometric;
 mod resample;
 mod variant;
 
 pub use augmented::{Augmented, PictureSource};
+pub use automatic::{RandAugment, TrivialAugment};
+pub use change::PictureChange;
+pub use crop::{RandomCrop, RandomResizedCrop};
+pub use erasing::{EraseFill, RandomErasing};
 pub use fill::FillMode;
 pub use geometry::{Shift, Zoom};
+pub use jitter::ColourJitter;
+pub use mixing::{MixedDataset, Mixing};
+pub use photometric::Photometric;
 pub use variant::Variant;
 
 use striate_tensor::{Error, Key, Result};

@@ -19,6 +19,7 @@ mod input;
 mod layer_normalization;
 mod leaky_relu;
 mod merge;
+mod normalization;
 mod options;
 mod permute;
 mod pooling;
@@ -52,6 +53,7 @@ pub use input::InputLayer;
 pub use layer_normalization::LayerNormalization;
 pub use leaky_relu::LeakyReLU;
 pub use merge::{Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract};
+pub use normalization::Normalization;
 pub use permute::Permute;
 pub use pooling::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
@@ -113,6 +115,7 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("Maximum", Maximum::from_config),
     ("Minimum", Minimum::from_config),
     ("Multiply", Multiply::from_config),
+    ("Normalization", Normalization::from_config),
     ("PReLU", PReLU::from_config),
     ("Permute", Permute::from_config),
     ("ReLU", ReLU::from_config),

@@ -198,6 +198,37 @@ fn a_sample_that_cannot_be_read_ends_training_with_its_own_error() {
     assert_eq!(error.to_string(), "picture 13: must be readable; received noise");
 }
 
+/// Bars that take their time.
+#[derive(Clone)]
+struct Slow(ArrayDataset);
+
+impl Dataset for Slow {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn input_shapes(&self) -> Vec<Shape> {
+        self.0.input_shapes()
+    }
+    fn target_shapes(&self) -> Vec<Shape> {
+        self.0.target_shapes()
+    }
+    fn batch(&self, samples: &[usize], context: &BatchContext) -> Result<Batch> {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        self.0.batch(samples, context)
+    }
+}
+
+#[test]
+fn the_time_that_data_was_waited_for_is_told() {
+    let mut model = model_on(&cpu(), 1);
+    let mut training = model.compile(Sgd::new(0.01), CategoricalCrossentropy, ()).unwrap();
+    let history = training.fit(&Slow(bars(40, 1)), quiet(2)).unwrap();
+    for epoch in &history.epochs {
+        // Five batches.
+        assert!(epoch.data_wait_share * epoch.seconds >= 0.025 && epoch.data_wait_share <= 1.0, "{epoch:?}");
+    }
+}
+
 #[test]
 fn a_loss_that_is_no_number_is_told_with_its_step_and_leaves_files_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -55,6 +55,20 @@ fn binary_crossentropy_averages_over_outputs() {
 }
 
 #[test]
+fn soft_targets_give_the_same_mixture_of_losses() {
+    let rows = tensor(&[0.7, 0.2, 0.1], &[1, 3]);
+    let of = |target: &[f32]| value(&CategoricalCrossentropy, &rows, &tensor(target, &[1, 3]))[0];
+    let mixed = 0.3 * of(&[1.0, 0.0, 0.0]) + 0.7 * of(&[0.0, 0.0, 1.0]);
+    close(&[of(&[0.3, 0.0, 0.7])], &[mixed], 1e-6);
+    let single = tensor(&[0.8], &[1, 1]);
+    let of = |target: f32| value(&BinaryCrossentropy, &single, &tensor(&[target], &[1, 1]))[0];
+    close(&[of(0.4)], &[0.4 * of(1.0) + 0.6 * of(0.0)], 1e-6);
+    // Smoothing by 0.2 is a mixture too.
+    let smooth = value(&BinaryCrossentropy.label_smoothing(0.2), &single, &tensor(&[1.0], &[1, 1]))[0];
+    close(&[smooth], &[of(0.9)], 1e-6);
+}
+
+#[test]
 fn regression_losses_are_means_over_a_sample() {
     let prediction = double(&[1.0, 4.0, -2.0, 0.0], &[2, 2]);
     let target = double(&[2.0, 1.0, -2.0, 0.5], &[2, 2]);

@@ -1,5 +1,6 @@
 //! Training as a whole: losses and metrics against numbers worked out by hand, and runs whose bits must be the same.
 
+mod average;
 mod callbacks;
 mod class_weights;
 mod fit;

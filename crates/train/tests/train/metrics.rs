@@ -42,6 +42,16 @@ fn accuracy_counts_right_answers_over_batches() {
 }
 
 #[test]
+fn a_soft_target_counts_as_its_larger_part() {
+    let prediction = tensor(&[0.6, 0.4, 0.6, 0.4], &[2, 2]);
+    let target = tensor(&[0.7, 0.3, 0.2, 0.8], &[2, 2]);
+    close(&[value(Accuracy, &[(&prediction, &target)])], &[0.5], 0.0);
+    let (prediction, target) = (tensor(&[0.6, 0.6, 0.2], &[3, 1]), tensor(&[0.7, 0.3, 0.1], &[3, 1]));
+    close(&[value(Accuracy, &[(&prediction, &target)])], &[2.0 / 3.0], 1e-12);
+    close(&[value(Precision::new(), &[(&prediction, &target)])], &[0.5], 0.0);
+}
+
+#[test]
 fn precision_and_recall_count_positives() {
     let (p, t) = single();
     close(&[value(Precision::new(), &[(&p, &t)]), value(Recall::new(), &[(&p, &t)])], &[0.5, 1.0], 1e-12);

@@ -369,9 +369,9 @@ impl<const I: usize, const O: usize> Kernel for InputTransform<'_, I, O> {
                 let left = (channels - c).min(S::LANES);
                 if c % LINE == 0 {
                     // The next tile's own pixels, and its points: too many streams for the processor to follow by itself.
-                    for i in 0..I * I {
+                    for (i, pixel) in pixels[..I * I].iter().enumerate() {
                         if i % I >= I - O {
-                            S::prefetch(pixels[i].wrapping_add(O * channels + c));
+                            S::prefetch(pixel.wrapping_add(O * channels + c));
                         }
                         S::prefetch(out.wrapping_add(i * self.plane + channels + c));
                     }

@@ -1,0 +1,263 @@
+//! NumPy's `.npz`, in which arrays come by name: `mnist.npz` is one
+//! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
+
+use crate::array::Array;
+use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+use striate_tensor::{Error, Result, Shape};
+use zip::ZipArchive;
+
+/// The most elements an array may have: 2³⁰.
+pub const MAX_ELEMENTS: usize = 1 << 30;
+
+/// Deflate never expands data by more than this.
+const DEFLATE_RATIO: u64 = 1032;
+
+/// An array of an archive, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NpzArray {
+    /// Where it came from, for messages.
+    pub name: String,
+    /// The sizes of its axes.
+    pub shape: Shape,
+    /// Its elements.
+    pub numbers: Numbers,
+}
+
+/// Elements, as exactly as they came.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Numbers {
+    /// uint8 and bool.
+    Bytes(Vec<u8>),
+    /// All other integers.
+    Integers(Vec<i64>),
+    /// float32, and float64 rounded to it.
+    Floats(Vec<f32>),
+}
+
+/// The arrays `names` of an archive, in this order.
+///
+/// # Errors
+/// [`Error::Data`] if the file is missing or no archive, lacks an array, or has one that is damaged, too large, or of other
+/// elements than numbers. Memory is taken as elements arrive.
+///
+/// ```
+/// use striate_data::{Array, ArrayDataset, Dataset, npz};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("digits.npz");
+/// # let npy = |shape: &str, data: &[u8]| {
+/// #     let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
+/// #     [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+/// # };
+/// # let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+/// # for (name, content) in [("x.npy", npy("(2, 1, 2)", &[0, 51, 255, 102])), ("y.npy", npy("(2,)", &[1, 0]))] {
+/// #     zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+/// #     std::io::Write::write_all(&mut zip, &content).unwrap();
+/// # }
+/// # zip.finish().unwrap();
+/// let [x, y] = &npz::read(&path, &["x", "y"])?[..] else { unreachable!() };
+/// let data = ArrayDataset::new(vec![x.samples(255.0)?], vec![Array::one_hot(&y.labels()?, 2)?])?;
+/// assert_eq!(data.len(), 2);
+/// # Ok::<(), striate_tensor::Error>(())
+/// ```
+pub fn read(path: impl AsRef<Path>, names: &[&str]) -> Result<Vec<NpzArray>> {
+    let path = path.as_ref();
+    let file = File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::data(path.display().to_string(), "the file must exist", "no such file", "check the path")
+        }
+        _ => Error::io(path, "reading", error),
+    })?;
+    read_from(BufReader::new(file), names, &path.display().to_string())
+}
+
+fn read_from(reader: impl Read + Seek, names: &[&str], file: &str) -> Result<Vec<NpzArray>> {
+    let damaged = |what: &str, error: &dyn std::fmt::Display| {
+        Error::data(file, what, error.to_string(), "it may be truncated or damaged")
+    };
+    let mut archive = ZipArchive::new(reader).map_err(|error| damaged("the file must be a zip archive", &error))?;
+    let read = |name: &&str| {
+        let member = archive.by_name(&format!("{name}.npy"));
+        let member = member.map_err(|error| damaged(&format!("there must be an array {name}"), &error))?;
+        let most = member.compressed_size().saturating_mul(DEFLATE_RATIO);
+        array(member, most, format!("{file}: {name}"))
+    };
+    names.iter().map(read).collect()
+}
+
+/// Reads an array of at most `most` bytes.
+fn array(reader: impl Read, most: u64, name: String) -> Result<NpzArray> {
+    let npy = NpyFile::new(reader).map_err(|error| {
+        Error::data(&name, "the array must be of the npy format", error.to_string(), "it may be damaged")
+    })?;
+    let sizes: Vec<usize> = npy.shape().iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
+    let shape = Shape::new(&sizes).ok().filter(|shape| shape.elements() <= MAX_ELEMENTS).ok_or_else(|| {
+        Error::data(&name, "an array may have at most 2³⁰ elements and 6 axes", format!("sizes {sizes:?}"), "")
+    })?;
+    let DType::Plain(kind) = npy.dtype() else {
+        return Err(Error::data(&name, "the elements must be numbers", "records", ""));
+    };
+    let bytes = shape.elements() as u64 * kind.size_field();
+    if bytes > most {
+        let rule = format!("the header {shape} asks for {bytes} bytes");
+        return Err(Error::data(&name, rule, format!("a member that holds at most {most}"), "it may be damaged"));
+    }
+    let is_fortran = npy.order() == Order::Fortran;
+    // What is in Fortran order comes as it lies.
+    macro_rules! elements {
+        ($kind:ident, $from:ty, $convert:expr) => {
+            Numbers::$kind(row_major(elements::<$from, _>(npy, &name, $convert)?, &shape, is_fortran))
+        };
+    }
+    let numbers = match (kind.type_char(), kind.size_field()) {
+        (TypeChar::Uint, 1) => elements!(Bytes, u8, |v| v),
+        (TypeChar::Bool, 1) => elements!(Bytes, bool, u8::from),
+        (TypeChar::Uint, 2) => elements!(Integers, u16, i64::from),
+        (TypeChar::Uint, 4) => elements!(Integers, u32, i64::from),
+        (TypeChar::Uint, 8) => elements!(Integers, u64, |v| i64::try_from(v).unwrap_or(i64::MAX)),
+        (TypeChar::Int, 1) => elements!(Integers, i8, i64::from),
+        (TypeChar::Int, 2) => elements!(Integers, i16, i64::from),
+        (TypeChar::Int, 4) => elements!(Integers, i32, i64::from),
+        (TypeChar::Int, 8) => elements!(Integers, i64, |v| v),
+        (TypeChar::Float, 4) => elements!(Floats, f32, |v| v),
+        (TypeChar::Float, 8) => elements!(Floats, f64, |v| v as f32),
+        _ => {
+            let rule = "the elements must be bool, int8 to int64, uint8 to uint64, float32 or float64";
+            return Err(Error::data(&name, rule, npy.dtype().descr(), ""));
+        }
+    };
+    Ok(NpzArray { name, shape, numbers })
+}
+
+fn elements<T: Deserialize, U>(npy: NpyFile<impl Read>, name: &str, convert: impl Fn(T) -> U) -> Result<Vec<U>> {
+    let damaged = |error: String| Error::data(name, "all elements must be there", error, "it may be truncated");
+    let mut numbers = Vec::new();
+    for element in npy.data::<T>().map_err(|error| damaged(error.to_string()))? {
+        numbers.push(convert(element.map_err(|error| damaged(error.to_string()))?));
+    }
+    Ok(numbers)
+}
+
+/// Elements of which the first axis varies fastest become ones of which the last does.
+fn row_major<T: Copy>(numbers: Vec<T>, shape: &Shape, is_fortran: bool) -> Vec<T> {
+    if !is_fortran || shape.rank() < 2 {
+        return numbers;
+    }
+    let sizes = shape.as_slice();
+    let mut index = vec![0; sizes.len()];
+    let strides: Vec<usize> =
+        sizes.iter().scan(1, |stride, &size| Some(std::mem::replace(stride, *stride * size))).collect();
+    let mut next = |_| {
+        let at: usize = index.iter().zip(&strides).map(|(i, stride)| i * stride).sum();
+        for (i, &size) in index.iter_mut().zip(sizes).rev() {
+            *i += 1;
+            if *i < size {
+                break;
+            }
+            *i = 0;
+        }
+        numbers[at]
+    };
+    (0..numbers.len()).map(&mut next).collect()
+}
+
+impl NpzArray {
+    /// The samples, the first axis counting them, served as `value / divisor`.
+    ///
+    /// # Errors
+    /// As [`Array::bytes`].
+    pub fn samples(&self, divisor: f32) -> Result<Array> {
+        let divided = |values: Vec<f32>| Array::floats(values.into_iter().map(|v| v / divisor).collect(), self.shape);
+        match &self.numbers {
+            Numbers::Bytes(bytes) => Array::bytes(bytes.clone(), self.shape, divisor),
+            Numbers::Integers(integers) => divided(integers.iter().map(|&v| v as f32).collect()),
+            Numbers::Floats(floats) => divided(floats.clone()),
+        }
+    }
+
+    /// Class indices: whole numbers, of shape (samples) or (samples, 1).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another shape; [`Error::DType`] for floats.
+    pub fn labels(&self) -> Result<Vec<i64>> {
+        if !matches!(self.shape.as_slice(), [_] | [_, 1]) {
+            let rule = "labels must be of shape (samples,) or (samples, 1)";
+            return Err(Error::shape(&self.name, rule, self.shape.to_string(), ""));
+        }
+        match &self.numbers {
+            Numbers::Bytes(bytes) => Ok(bytes.iter().map(|&b| i64::from(b)).collect()),
+            Numbers::Integers(integers) => Ok(integers.clone()),
+            Numbers::Floats(_) => Err(Error::dtype(&self.name, "labels must be whole numbers", "floats", "")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Cursor, Write};
+    use zip::write::SimpleFileOptions;
+
+    fn npy(kind: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+    }
+
+    fn archive(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in members {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(content).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn one(content: Vec<u8>) -> Result<NpzArray> {
+        Ok(read_from(Cursor::new(archive(&[("a.npy", content)])), &["a"], "f.npz")?.remove(0))
+    }
+
+    #[test]
+    fn every_type_of_number_and_either_order_is_read() {
+        let floats = [1.5f64, -2.0, 0.25, 8.0, 9.0, 10.0].map(f64::to_le_bytes).concat();
+        let array = one(npy("<f8", "True", "(2, 3)", &floats)).unwrap();
+        assert_eq!(array.numbers, Numbers::Floats(vec![1.5, 0.25, 9.0, -2.0, 8.0, 10.0]));
+        assert_eq!(array.shape, Shape::from([2, 3]));
+        let shorts = [-3i16, 700].map(i16::to_be_bytes).concat();
+        let array = one(npy(">i2", "False", "(2,)", &shorts)).unwrap();
+        assert_eq!((array.labels().unwrap(), array.numbers), (vec![-3, 700], Numbers::Integers(vec![-3, 700])));
+        let array = one(npy("|b1", "False", "(2, 1)", &[1, 0])).unwrap();
+        assert_eq!(array.labels().unwrap(), [1, 0]);
+        assert_eq!(array.samples(2.0).unwrap().sample_shape(), Shape::from([1]));
+        let deep: Vec<u8> = (0..24).collect();
+        let Numbers::Bytes(bytes) = one(npy("|u1", "True", "(2, 3, 4)", &deep)).unwrap().numbers else { panic!() };
+        for (i, &byte) in bytes.iter().enumerate() {
+            let (a, b, c) = (i / 12, i / 4 % 3, i % 4);
+            assert_eq!(usize::from(byte), a + 2 * b + 6 * c);
+        }
+    }
+
+    #[test]
+    fn defects_are_named() {
+        for (content, word) in [
+            (npy("|u1", "False", "(5,)", &[1, 2]), "all elements"),
+            (npy("<f4", "False", "(99999999,)", &[0; 4]), "asks for"),
+            (npy("<f4", "False", "(99999999, 99999999)", &[0; 4]), "2³⁰"),
+            (npy("<U3", "False", "(1,)", &[0; 12]), "must be bool"),
+            (b"nothing".to_vec(), "npy format"),
+        ] {
+            let text = one(content).unwrap_err().to_string();
+            assert!(text.starts_with("f.npz: a: ") && text.contains(word), "{text}");
+        }
+        let good = archive(&[("a.npy", npy("|u1", "False", "(1,)", &[1]))]);
+        let error = |bytes: &[u8], name: &str| read_from(Cursor::new(bytes), &[name], "f.npz").unwrap_err().to_string();
+        assert!(error(&good, "b").contains("an array b"));
+        assert!(error(&good[..good.len() / 2], "a").contains("zip archive"));
+        assert!(read("/no/such.npz", &[]).unwrap_err().to_string().contains("no such file"));
+        let floats = one(npy("<f4", "False", "(1,)", &[0; 4])).unwrap();
+        assert!(matches!(floats.labels(), Err(Error::DType(_))));
+        let deep = one(npy("|u1", "False", "(1, 2)", &[0; 2])).unwrap();
+        assert!(matches!(deep.labels(), Err(Error::Shape(_))));
+    }
+}
