@@ -99,7 +99,7 @@ fn array(reader: impl Read, most: u64, name: String) -> Result<NpzArray> {
     let DType::Plain(kind) = npy.dtype() else {
         return Err(Error::data(&name, "the elements must be numbers", "records", ""));
     };
-    let bytes = shape.elements() as u64 * kind.size_field();
+    let bytes = (shape.elements() as u64).saturating_mul(kind.size_field());
     if bytes > most {
         let rule = format!("the header {shape} asks for {bytes} bytes");
         return Err(Error::data(&name, rule, format!("a member that holds at most {most}"), "it may be damaged"));

@@ -2,13 +2,14 @@
 
 use crate::arrange::{self, Step};
 use crate::keras::options::layer_name;
-use crate::keras::vars_weights::{group_names, snake_case};
+use crate::keras::vars_weights::group_names;
 use crate::layer_tree::{LayerNode, Weight};
 use crate::load_weights::LoadOptions;
 use crate::stored::StoredTensor;
 use crate::weights_file::{Format, StoredLayer, WeightsFile, full_name};
 use crate::words::{is_torch, means, parts, words_for};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use striate_nn::snake_case;
 
 /// One weight with the tensor for it and what has to be done to that.
 #[derive(Debug)]

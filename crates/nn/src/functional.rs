@@ -149,7 +149,7 @@ impl fmt::Debug for Symbol {
 }
 
 /// Keras's default name of a class: `MaxPooling2D` is `max_pooling2d`.
-pub(crate) fn snake_case(class: &str) -> String {
+pub fn snake_case(class: &str) -> String {
     let chars: Vec<char> = class.chars().collect();
     let mut name = String::new();
     for (i, &c) in chars.iter().enumerate() {

@@ -46,7 +46,7 @@ mod summary;
 
 pub use activation::Activation;
 pub use config::Config;
-pub use functional::{Call, Inputs, Instance, Symbol};
+pub use functional::{Call, Inputs, Instance, Symbol, snake_case};
 pub use graph::{Graph, GraphKind};
 pub use initializer::Initializer;
 pub use layer::{Builder, Context, Layer, Run, WeightSpec};

@@ -3,6 +3,7 @@
 use super::{Subject, Unit, measure};
 use crate::output::Output;
 use crate::process::cpu_seconds;
+use crate::recipes::cats_dogs;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -32,16 +33,7 @@ pub fn run(folder: &Path, repeat: usize, output: &Output) -> Result<()> {
         cache_bytes: 0,
         ..FolderOptions::default()
     };
-    // The lecture's parameters; its shear of 0.2 meant radians.
-    let augmentation = Augmentation {
-        rotation_range: 40.0,
-        width_shift_range: 0.2.into(),
-        height_shift_range: 0.2.into(),
-        shear_range: 0.2f64.to_degrees(),
-        zoom_range: 0.2.into(),
-        horizontal_flip: true,
-        ..Augmentation::default()
-    };
+    let augmentation = cats_dogs::augmentation();
     let folder = ImageFolder::open(folder, options)?;
     let images = folder.len();
     let stages = stages(&folder, &augmentation)?;

@@ -2,24 +2,6 @@
 
 use striate::prelude::*;
 
-/// The lecture's cats-and-dogs network: 3,453,121 parameters.
-pub fn cats_dogs() -> Sequential {
-    let conv = |filters| Conv2D::new(filters, 3).activation(Relu);
-    Sequential::new([150, 150, 3])
-        .add(conv(32))
-        .add(MaxPooling2D::new(2))
-        .add(conv(64))
-        .add(MaxPooling2D::new(2))
-        .add(conv(128))
-        .add(MaxPooling2D::new(2))
-        .add(conv(128))
-        .add(MaxPooling2D::new(2))
-        .add(Flatten)
-        .add(Dropout::new(0.5))
-        .add(Dense::new(512).activation(Relu))
-        .add(Dense::new(1).activation(Sigmoid))
-}
-
 /// VGG16's convolutions: 14,714,688 parameters. `until` names the last layer that is wanted; empty for all.
 pub fn vgg16_base(side: usize, until: &str) -> Sequential {
     let mut network = Sequential::new([side, side, 3]).named("vgg16");

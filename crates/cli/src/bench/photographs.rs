@@ -2,6 +2,7 @@
 
 use super::{Subject, Unit, measure, networks, random};
 use crate::output::Output;
+use crate::recipes::cats_dogs;
 use striate::data::Batch;
 use striate::prelude::*;
 use striate::tensor::Key;
@@ -29,7 +30,7 @@ fn steps(name: &'static str, model: &mut Model, rate: f64, count: usize, repeat:
 
 /// Ten steps of the lecture's small network.
 pub fn cats_dogs(repeat: usize, output: &Output) -> Result<()> {
-    steps("catsdogs_train", &mut networks::cats_dogs().build()?, 1e-4, 10, repeat, output)
+    steps("catsdogs_train", &mut cats_dogs::network_with_dropout().build()?, 1e-4, 10, repeat, output)
 }
 
 /// VGG16's convolutions, forward.

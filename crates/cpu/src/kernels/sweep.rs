@@ -139,6 +139,8 @@ impl Kernel for &Sweep<'_> {
     }
 }
 
+/// # Safety
+/// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
 unsafe fn by_length<S: Simd, const MR: usize, const NV: usize>(s: &Sweep<'_>) {
     // SAFETY: the caller checked the operands.
@@ -153,6 +155,8 @@ unsafe fn by_length<S: Simd, const MR: usize, const NV: usize>(s: &Sweep<'_>) {
     }
 }
 
+/// # Safety
+/// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
 unsafe fn all_rows<S: Simd, const MR: usize, const NV: usize, const RUN: usize, const UNIT: bool>(s: &Sweep<'_>) {
     let m = s.rows.len();
@@ -187,6 +191,9 @@ fn adjacent(rows: &[usize]) -> bool {
 }
 
 /// `count` ≤ MR rows from `row` on; with ADJACENT they start at neighbouring elements.
+///
+/// # Safety
+/// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
 unsafe fn one_tile<
     S: Simd,
@@ -252,6 +259,9 @@ unsafe fn one_tile<
 }
 
 /// One step along k.
+///
+/// # Safety
+/// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
 unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(
     acc: &mut [[S::V; NV]; MR],
@@ -275,6 +285,9 @@ unsafe fn multiply<S: Simd, const MR: usize, const NV: usize>(
 }
 
 /// One step along k, for rows that start at neighbouring elements.
+///
+/// # Safety
+/// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
 unsafe fn multiply_adjacent<S: Simd, const MR: usize, const NV: usize>(
     acc: &mut [[S::V; NV]; MR],
@@ -296,6 +309,8 @@ unsafe fn multiply_adjacent<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
+/// # Safety
+/// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
 unsafe fn write<S: Simd, const MR: usize, const NV: usize>(
     s: &Sweep<'_>,
@@ -350,6 +365,9 @@ unsafe fn write<S: Simd, const MR: usize, const NV: usize>(
 }
 
 /// Vector `v` of a row of `columns` elements, zero beyond the end.
+///
+/// # Safety
+/// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
 unsafe fn load_columns<S: Simd>(row: *const f32, v: usize, columns: usize) -> S::V {
     let left = columns.saturating_sub(v * S::LANES);

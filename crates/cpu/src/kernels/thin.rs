@@ -75,6 +75,9 @@ impl Kernel for &mut Thin<'_> {
 }
 
 /// All rows for NV vectors of columns from `column` on; returns NV.
+///
+/// # Safety
+/// Only below `Level::run`, with operands and results held against their lengths.
 #[inline(always)]
 unsafe fn block<S: Simd, const MR: usize, const NV: usize>(t: &mut Thin<'_>, column: usize) -> usize {
     let left = (t.columns - column).min(NV * S::LANES);
@@ -99,6 +102,9 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize>(t: &mut Thin<'_>, col
 }
 
 /// `n` elements of vector `v` of a block, all of them with FULL.
+///
+/// # Safety
+/// Only below `Level::run`, with operands and results held against their lengths.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, v: usize, n: usize) -> S::V {
     // SAFETY: the caller has `n` elements at `at`, and as many whole vectors as FULL promises.
@@ -114,6 +120,8 @@ unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, v: usize, n: usize) ->
     }
 }
 
+/// # Safety
+/// Only below `Level::run`, with operands and results held against their lengths.
 #[inline(always)]
 unsafe fn store<S: Simd, const FULL: bool>(at: *mut f32, v: usize, n: usize, value: S::V) {
     // SAFETY: as `load`.
@@ -128,6 +136,9 @@ unsafe fn store<S: Simd, const FULL: bool>(at: *mut f32, v: usize, n: usize, val
 }
 
 /// Up to MR rows from `row` on.
+///
+/// # Safety
+/// Only below `Level::run`, with operands and results held against their lengths.
 #[inline(always)]
 unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const FULL: bool>(
     t: &Thin<'_>,
@@ -180,6 +191,8 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const FULL: bool>(
     }
 }
 
+/// # Safety
+/// Only below `Level::run`, with operands and results held against their lengths.
 #[inline(always)]
 unsafe fn sum_columns<S: Simd, const NV: usize>(t: &mut Thin<'_>, column: usize, columns: usize) {
     // SAFETY: the caller checked every offset, and that there are as many sums as columns.

@@ -6,7 +6,7 @@ use crate::layer_tree::LayerNode;
 use crate::weights_file::{StoredLayer, WeightsFile};
 use serde_json::Value;
 use std::collections::HashMap;
-use striate_nn::Model;
+use striate_nn::{Model, snake_case};
 use striate_tensor::{DType, Result};
 
 /// The group of a model's layers.
@@ -76,22 +76,6 @@ pub(crate) fn group_names(layers: &[LayerNode]) -> Vec<String> {
             name
         })
         .collect()
-}
-
-/// Keras's name of a class in a file: `MaxPooling2D` is `max_pooling2d`, `PReLU` is `p_re_lu`.
-pub(crate) fn snake_case(class: &str) -> String {
-    let chars: Vec<char> = class.chars().collect();
-    let mut name = String::new();
-    for (i, &c) in chars.iter().enumerate() {
-        let starts_word = c.is_ascii_uppercase()
-            && i > 0
-            && (chars.get(i + 1).is_some_and(char::is_ascii_lowercase) || chars[i - 1].is_ascii_lowercase());
-        if starts_word && !name.ends_with('_') {
-            name.push('_');
-        }
-        name.push(c.to_ascii_lowercase());
-    }
-    name
 }
 
 /// A file with the weights of a model.
