@@ -5,6 +5,7 @@ pub const FLOORS: &[(&str, u32)] = &[
     ("striate-tensor", 1),
     ("striate-cpu", 2),
     ("striate-cuda", 2),
+    ("striate-npy", 3),
     ("striate-autograd", 3),
     ("striate-nn", 4),
     ("striate-optim", 5),

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod bench_peers;
-mod cats_dogs;
 mod check;
 mod download;
 mod floors;
@@ -52,14 +51,15 @@ enum Task {
         #[arg(long)]
         venv: Option<PathBuf>,
     },
-    /// Download a data set, verified, into datasets/ or another folder: mnist; or make one out of an archive: cats-dogs.
+    /// Download a data set or weights, verified, into datasets/ or another folder: what `striate data list` shows.
     Download {
-        /// The data set.
+        /// The data set, or the weights.
         name: String,
-        /// For cats-dogs: the archive, which everybody has to fetch alone; without it this says where.
-        #[arg(long, value_name = "ARCHIVE")]
-        from: Option<PathBuf>,
-        /// The folder that gets a subfolder of that name.
+        /// A folder, a file or an address to take instead of the official one; for cats-dogs the archive, which everybody has to
+        /// fetch alone: without it this says where.
+        #[arg(long, value_name = "FOLDER|FILE|URL")]
+        from: Option<String>,
+        /// The folder that gets it, in a subfolder.
         #[arg(long)]
         to: Option<PathBuf>,
     },
@@ -75,9 +75,7 @@ fn main() -> ExitCode {
         Task::BenchPeers { workloads, rounds, repeat, threads, data, venv } => {
             bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, data, venv })
         }
-        Task::Download { name, from, to } => {
-            download::run(&name, from.as_deref(), &to.unwrap_or_else(|| root.join("datasets")))
-        }
+        Task::Download { name, from, to } => download::run(&name, from, &to.unwrap_or_else(|| root.join("datasets"))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

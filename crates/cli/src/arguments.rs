@@ -1,8 +1,15 @@
 //! The command line.
 
+use crate::commands::advise::AdviseArguments;
 use crate::commands::augment::AugmentArguments;
+use crate::commands::data::DataArguments;
+use crate::commands::dream::DreamArguments;
+use crate::commands::explain::ExplainArguments;
+use crate::commands::kernels::KernelsArguments;
+use crate::commands::style::StyleArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use striate::data::PixelValues;
 
 /// Convolutional neural networks: train, evaluate, predict, explain, measure.
 #[derive(Debug, Parser)]
@@ -47,10 +54,22 @@ pub enum Command {
     Predict(PredictArguments),
     /// Print a model's layers, shapes and parameters.
     Summary(SummaryArguments),
+    /// Say how much of a pretrained network to train for a folder of pictures.
+    Advise(AdviseArguments),
     /// Write a model file in another format: .keras, .h5, .safetensors, or weights alone as .weights.h5 or .npz.
     Convert(ConvertArguments),
     /// Show what random changes make of a picture: variants on one sheet, with their parameters.
     Augment(Box<AugmentArguments>),
+    /// Show what a network does: activations, filters, heat maps.
+    Explain(Box<ExplainArguments>),
+    /// Show what small kernels, ReLU and pooling make of a picture, and a kernel sliding over numbers.
+    Kernels(KernelsArguments),
+    /// DeepDream: change a picture so that layers of a network respond more strongly.
+    Dream(DreamArguments),
+    /// Paint a picture in the style of another.
+    Style(StyleArguments),
+    /// Fetch, check and list data sets and weight files.
+    Data(DataArguments),
     /// Show what this program found on this machine: processor, threads, data.
     Doctor,
     /// Measure speed on fixed workloads.
@@ -70,6 +89,14 @@ pub enum RecipeName {
     CatsDogsAugmented,
     /// A network of our own on the same 2000 photographs, from scratch.
     CatsDogsBest,
+    /// A classifier on VGG16's features of the photographs, computed once.
+    CatsDogsFeatures,
+    /// A classifier on VGG16's frozen convolutions, photographs changed at random.
+    CatsDogsFrozen,
+    /// The network of cats-dogs-frozen, its last block of convolutions trained too.
+    CatsDogsFinetune,
+    /// A classifier on a pretrained network for any folder of pictures: --data DIR, one folder for each class.
+    Transfer,
 }
 
 impl RecipeName {
@@ -111,6 +138,12 @@ pub struct TrainArguments {
     /// Leave files out that are no readable pictures, with a note, instead of refusing the folder.
     #[arg(long)]
     pub skip_bad: bool,
+    /// Divide pixels by 255 as the lecture does, instead of what the pretrained network was trained on.
+    #[arg(long)]
+    pub as_lecture: bool,
+    /// The pretrained network of transfer: vgg16, mobilenet, resnet50, ... [default: the first whose weights are here].
+    #[arg(long, value_name = "NETWORK")]
+    pub base: Option<String>,
     /// Also print where the time goes, layer by layer, and write OUT/trace.json for chrome://tracing.
     #[arg(long)]
     pub profile: bool,
@@ -121,7 +154,8 @@ pub struct TrainArguments {
 pub struct EvaluateArguments {
     /// A model file of this program or of Keras: .keras, .h5, .safetensors.
     pub model: PathBuf,
-    /// The folder with the data [default: $STRIATE_DATA, the cache folder, datasets/].
+    /// The folder with the data: MNIST's files, or pictures in a folder for each class (or those in test) [default: $STRIATE_DATA, the
+    /// cache folder, datasets/].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
@@ -129,21 +163,41 @@ pub struct EvaluateArguments {
 /// `striate predict`.
 #[derive(Debug, Args)]
 pub struct PredictArguments {
-    /// A model file of this program or of Keras: .keras, .h5, .safetensors.
-    pub model: PathBuf,
-    /// Pictures: PNG.
+    /// A model file of this program or of Keras (.keras, .h5, .safetensors), or a network with ImageNet's classes: mobilenet, vgg16, ...
+    pub model: String,
+    /// Pictures: JPEG, PNG, BMP, GIF or WebP.
     #[arg(required = true)]
     pub images: Vec<PathBuf>,
     /// How many classes to name.
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = positive)]
     pub top: usize,
+    /// The folder that has published weights in its folder weights [default: $STRIATE_DATA, the cache folder, datasets/].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// What pixels become: caffe, symmetric or rescale=1/255 [default: what the model says].
+    #[arg(long, value_name = "VALUES")]
+    pub pixels: Option<PixelValues>,
 }
 
 /// `striate summary`.
 #[derive(Debug, Args)]
 pub struct SummaryArguments {
-    /// A model file, or the name of a recipe's network: mnist, mnist-best, cats-dogs, cats-dogs-augmented, cats-dogs-best.
+    /// A model file, a network of the zoo (vgg16, resnet50, mobilenet, ...), or the name of a recipe's network: mnist, mnist-best,
+    /// cats-dogs, cats-dogs-augmented, cats-dogs-best, cats-dogs-features, cats-dogs-frozen.
     pub model: String,
+    /// The size of the pictures of a network of the zoo, as 150x150x3 [default: its own].
+    #[arg(long, value_name = "SHAPE", value_parser = shape)]
+    pub input: Option<ShapeArgument>,
+    /// The network of the zoo without its classifier.
+    #[arg(long)]
+    pub no_top: bool,
+    /// Also print what each layer costs and sees: arithmetic of shapes, multiply-adds, memory, receptive field; and the memory that training
+    /// will need.
+    #[arg(long)]
+    pub costs: bool,
+    /// The batch size that the memory of training is for.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = positive)]
+    pub batch_size: usize,
 }
 
 /// `striate convert`.

@@ -1,8 +1,8 @@
 //! A picture of a digit, made to look like one of MNIST's.
 
-use crate::image_file::{decode, luma};
+use crate::image_file::{Picture, decode, luma};
 use image::imageops::{FilterType, resize};
-use image::{ImageBuffer, Luma, RgbaImage};
+use image::{ImageBuffer, Luma, Rgba, RgbaImage};
 use std::path::Path;
 use striate_tensor::{Device, Error, Result, Tensor};
 
@@ -52,10 +52,31 @@ impl Digit {
 /// As [`crate::image_file::read`], and [`Error::Data`] if nothing stands out from the background.
 pub fn prepare(path: impl AsRef<Path>) -> Result<Digit> {
     let path = path.as_ref();
-    let grey = flatten(&decode(path)?);
-    let ink = ink(&grey).ok_or_else(|| {
+    of_grey(&path.display().to_string(), &flatten(&decode(path)?))
+}
+
+/// Prepares a picture that is in memory already, as [`prepare`] does.
+///
+/// # Errors
+/// [`Error::Data`] if nothing stands out from the background.
+pub fn prepare_picture(picture: &Picture) -> Result<Digit> {
+    let (width, height) = (picture.width() as u32, picture.height() as u32);
+    let channels = picture.channels();
+    let image = RgbaImage::from_fn(width, height, |x, y| {
+        let at = channels * (y as usize * picture.width() + x as usize);
+        Rgba(match picture.bytes()[at..at + channels] {
+            [r, g, b, a] => [r, g, b, a],
+            [r, g, b] => [r, g, b, 255],
+            ref grey => [grey[0], grey[0], grey[0], 255],
+        })
+    });
+    of_grey("the picture", &flatten(&image))
+}
+
+fn of_grey(name: &str, grey: &Ink) -> Result<Digit> {
+    let ink = ink(grey).ok_or_else(|| {
         Error::data(
-            path.display().to_string(),
+            name,
             "the picture must show a digit that stands out from its background",
             format!("{} × {} pixels of nearly one brightness", grey.width(), grey.height()),
             "use dark ink on light paper, or the reverse",
@@ -181,7 +202,7 @@ mod tests {
     use super::*;
     use crate::idx;
     use crate::locate::locate;
-    use image::{DynamicImage, GrayImage, Rgba};
+    use image::{DynamicImage, GrayImage};
 
     /// The first test digits' bytes.
     fn digits(n: usize) -> Vec<Vec<u8>> {
@@ -283,6 +304,20 @@ mod tests {
         assert_eq!(span(&rows), (4, 23));
         let (left, right) = span(&columns);
         assert!(right - left + 1 == 5 && left.abs_diff(12) <= 1, "{left}..={right}");
+    }
+
+    #[test]
+    fn a_picture_in_memory_gives_the_same() {
+        use crate::image_file::{Colour, read};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("digit.png");
+        enlarged(&digits(1)[0], 3).save(&path).unwrap();
+        let expected = prepare(&path).unwrap();
+        for colour in [Colour::Grey, Colour::Rgb, Colour::Rgba] {
+            assert_eq!(prepare_picture(&read(&path, colour).unwrap()).unwrap(), expected, "{colour:?}");
+        }
+        let blank = Picture::new(vec![9; 12], 2, 2, Colour::Rgb).unwrap();
+        assert!(matches!(prepare_picture(&blank), Err(Error::Data(_))));
     }
 
     #[test]

@@ -131,7 +131,16 @@ impl Picture {
 /// [`Error::Data`] if the file is missing, of an unknown format, damaged, cut off, or larger than [`MAX_SIDE`] or
 /// [`MAX_PIXELS`]; [`Error::Io`] if the system refuses to read it.
 pub fn read(path: impl AsRef<Path>, colour: Colour) -> Result<Picture> {
-    let image = decode_any(path.as_ref())?;
+    let path = path.as_ref();
+    read_bytes(path, &load(path)?, colour)
+}
+
+/// Reads a picture from the bytes of a file, as [`read`] does; errors call it by `name`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_bytes(name: impl AsRef<Path>, bytes: &[u8], colour: Colour) -> Result<Picture> {
+    let image = decode_any(name.as_ref(), bytes)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     let bytes = match (colour, image) {
         (Colour::Rgb, image) => image.into_rgb8().into_raw(),
@@ -178,8 +187,15 @@ pub fn write_png(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
 /// As [`read`], except for damage in the pixels themselves.
 pub fn inspect(path: impl AsRef<Path>) -> Result<(usize, usize)> {
     let path = path.as_ref();
-    let bytes = load(path)?;
-    let (width, height) = open(path, &bytes)?.dimensions();
+    inspect_bytes(path, &load(path)?)
+}
+
+/// Looks at the bytes of a file, as [`inspect`] does; errors call it by `name`.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<(usize, usize)> {
+    let (width, height) = open(name.as_ref(), bytes)?.dimensions();
     Ok((height as usize, width as usize))
 }
 
@@ -190,12 +206,11 @@ pub(crate) fn luma([red, green, blue, _]: [u8; 4]) -> u8 {
 
 /// Reads a picture of any kind as RGBA, within the limits.
 pub(crate) fn decode(path: &Path) -> Result<RgbaImage> {
-    Ok(decode_any(path)?.into_rgba8())
+    Ok(decode_any(path, &load(path)?)?.into_rgba8())
 }
 
-fn decode_any(path: &Path) -> Result<DynamicImage> {
-    let bytes = load(path)?;
-    let mut decoder = open(path, &bytes)?;
+fn decode_any(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
+    let mut decoder = open(path, bytes)?;
     // A damaged note is no reason to refuse the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| refused(path, error))?;

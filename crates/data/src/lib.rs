@@ -5,7 +5,8 @@
 //! - [`Batching`]: one epoch after another, shuffled by a seed, prepared ahead by worker threads.
 //! - [`Mnist`]: the digits, from the four files that everyone knows; [`idx`] reads their format, [`npz`] NumPy's.
 //! - [`ImageFolder`]: photographs in folders, one for each class, or listed in a table; [`augment`] changes them at random, as Keras does.
-//! - [`image_file`] and [`digit`]: pictures from disk, and a picture of a digit made to look like MNIST's.
+//! - [`catalog`]: data sets and weight files by name: fetched, checked, found.
+//! - [`image_file`] and [`digit`]: pictures from disk, and a picture of a digit made to look like MNIST's; [`Preparation`]: how either becomes an input.
 //!
 //! A batch leaves on whichever [`striate_tensor::Device`] it was asked for; this crate knows no back end.
 #![warn(missing_docs)]
@@ -15,6 +16,7 @@ mod array;
 mod array_dataset;
 pub mod augment;
 mod batches;
+pub mod catalog;
 mod csv_index;
 mod dataset;
 pub mod digit;
@@ -29,7 +31,9 @@ mod mnist;
 pub mod npz;
 mod one_hot;
 mod picture_cache;
+mod pixel_values;
 mod prefetch;
+mod preparation;
 mod resize;
 mod standardize;
 mod subset;
@@ -41,9 +45,11 @@ pub use dataset::{Batch, BatchContext, Dataset, Share};
 pub use featurewise::{Featurewise, FeaturewiseOptions};
 pub use folder_scan::BadFile;
 pub use image_folder::{ClassMode, FolderOptions, ImageFolder};
-pub use locate::locate;
+pub use locate::{cache_folder, locate};
 pub use mnist::Mnist;
 pub use one_hot::one_hot;
+pub use pixel_values::PixelValues;
+pub use preparation::{Photograph, Preparation};
 pub use resize::{Filter, Fit, resize};
 pub use standardize::{Preprocess, Standardize};
 pub use subset::Subset;

@@ -14,9 +14,23 @@ use striate_tensor::{Error, Result};
 /// # Errors
 /// [`Error::Data`] listing the places if none has it.
 pub fn locate(explicit: Option<&Path>, name: &str) -> Result<PathBuf> {
+    choose(explicit, name, &places_here())
+}
+
+/// The folders of this machine that may hold data, best first.
+pub(crate) fn places_here() -> Vec<PathBuf> {
     let starts = [env::current_dir().ok(), env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf))];
-    let places = places(&|name| env::var_os(name), env::home_dir(), &starts);
-    choose(explicit, name, &places)
+    places(&|name| env::var_os(name), env::home_dir(), &starts)
+}
+
+/// The folder that downloads go to: `$XDG_CACHE_HOME/striate`, or `~/.cache/striate`; none without a home folder.
+pub fn cache_folder() -> Option<PathBuf> {
+    cache(&|name| env::var_os(name), env::home_dir())
+}
+
+fn cache(variable: &dyn Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let explicit = variable("XDG_CACHE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    Some(explicit.or_else(|| home.map(|home| home.join(".cache")))?.join("striate"))
 }
 
 /// The folders that may hold data sets, best first.
@@ -25,10 +39,9 @@ fn places(
     home: Option<PathBuf>,
     starts: &[Option<PathBuf>],
 ) -> Vec<PathBuf> {
-    let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let mut places: Vec<PathBuf> = folder("STRIATE_DATA").into_iter().collect();
-    let cache = folder("XDG_CACHE_HOME").or_else(|| home.map(|home| home.join(".cache")));
-    places.extend(cache.map(|cache| cache.join("striate")));
+    let explicit = variable("STRIATE_DATA").filter(|value| !value.is_empty());
+    let mut places: Vec<PathBuf> = explicit.map(PathBuf::from).into_iter().collect();
+    places.extend(cache(variable, home));
     for start in starts.iter().flatten() {
         places.extend(start.ancestors().map(|above| above.join("datasets")));
     }
@@ -57,7 +70,7 @@ fn choose(explicit: Option<&Path>, name: &str, places: &[PathBuf]) -> Result<Pat
             name,
             format!("a folder {name} must exist in one of: {}", tried.join(", ")),
             "none",
-            format!("run cargo xtask download {name}, or set STRIATE_DATA to the folder that holds {name}"),
+            format!("run striate data download {name}, or set STRIATE_DATA to the folder that holds {name}"),
         )
     })
 }
@@ -96,6 +109,6 @@ mod tests {
         assert_eq!(choose(Some(&a), "mnist", &places).unwrap(), a);
         assert!(choose(Some(&root.path().join("none")), "mnist", &places).is_err());
         let text = choose(None, "photos", &places).unwrap_err().to_string();
-        assert!(text.contains(&b.display().to_string()) && text.contains("cargo xtask download photos"), "{text}");
+        assert!(text.contains(&b.display().to_string()) && text.contains("striate data download photos"), "{text}");
     }
 }

@@ -106,7 +106,7 @@ impl Part {
                 path.display().to_string(),
                 "MNIST needs this file",
                 "no such file",
-                "run cargo xtask download mnist",
+                "run striate data download mnist",
             ));
         }
         idx::read(&path)
@@ -114,7 +114,7 @@ impl Part {
 
     /// Refuses content of other sizes or with another md5.
     fn verify(&self, idx: &Idx) -> Result<()> {
-        let hint = "run cargo xtask download mnist";
+        let hint = "run striate data download mnist";
         let shape = Shape::new(self.shape)?;
         if idx.shape != shape {
             return Err(Error::data(&idx.name, format!("MNIST's file has sizes {shape}"), idx.shape.to_string(), hint));

@@ -2,10 +2,10 @@
 //! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
 
 use crate::array::Array;
-use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
+use striate_npy::{Header, Kind};
 use striate_tensor::{Error, Result, Shape};
 use zip::ZipArchive;
 
@@ -88,79 +88,52 @@ fn read_from(reader: impl Read + Seek, names: &[&str], file: &str) -> Result<Vec
 }
 
 /// Reads an array of at most `most` bytes.
-fn array(reader: impl Read, most: u64, name: String) -> Result<NpzArray> {
-    let npy = NpyFile::new(reader).map_err(|error| {
-        Error::data(&name, "the array must be of the npy format", error.to_string(), "it may be damaged")
+fn array(mut reader: impl Read, most: u64, name: String) -> Result<NpzArray> {
+    let header = Header::read(&mut reader, &name)?;
+    let shape = Shape::new(&header.shape).ok().filter(|shape| shape.elements() <= MAX_ELEMENTS).ok_or_else(|| {
+        let received = format!("sizes {:?}", header.shape);
+        Error::data(&name, "an array may have at most 2³⁰ elements and 6 axes", received, "")
     })?;
-    let sizes: Vec<usize> = npy.shape().iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
-    let shape = Shape::new(&sizes).ok().filter(|shape| shape.elements() <= MAX_ELEMENTS).ok_or_else(|| {
-        Error::data(&name, "an array may have at most 2³⁰ elements and 6 axes", format!("sizes {sizes:?}"), "")
+    let kind = header.kind().filter(|&kind| kind != Kind::Float(2)).ok_or_else(|| {
+        let rule = "the elements must be bool, int8 to int64, uint8 to uint64, float32 or float64";
+        Error::data(&name, rule, header.description.clone(), "")
     })?;
-    let DType::Plain(kind) = npy.dtype() else {
-        return Err(Error::data(&name, "the elements must be numbers", "records", ""));
-    };
-    let bytes = (shape.elements() as u64).saturating_mul(kind.size_field());
+    let bytes = (shape.elements() as u64).saturating_mul(kind.size() as u64);
     if bytes > most {
         let rule = format!("the header {shape} asks for {bytes} bytes");
         return Err(Error::data(&name, rule, format!("a member that holds at most {most}"), "it may be damaged"));
     }
-    let is_fortran = npy.order() == Order::Fortran;
-    // What is in Fortran order comes as it lies.
-    macro_rules! elements {
-        ($kind:ident, $from:ty, $convert:expr) => {
-            Numbers::$kind(row_major(elements::<$from, _>(npy, &name, $convert)?, &shape, is_fortran))
-        };
+    let mut data = Vec::new();
+    let damaged = |received: String| Error::data(&name, "all elements must be there", received, "it may be truncated");
+    reader.take(bytes).read_to_end(&mut data).map_err(|error| damaged(error.to_string()))?;
+    if data.len() as u64 != bytes {
+        return Err(damaged(format!("{} of {bytes} bytes", data.len())));
     }
-    let numbers = match (kind.type_char(), kind.size_field()) {
-        (TypeChar::Uint, 1) => elements!(Bytes, u8, |v| v),
-        (TypeChar::Bool, 1) => elements!(Bytes, bool, u8::from),
-        (TypeChar::Uint, 2) => elements!(Integers, u16, i64::from),
-        (TypeChar::Uint, 4) => elements!(Integers, u32, i64::from),
-        (TypeChar::Uint, 8) => elements!(Integers, u64, |v| i64::try_from(v).unwrap_or(i64::MAX)),
-        (TypeChar::Int, 1) => elements!(Integers, i8, i64::from),
-        (TypeChar::Int, 2) => elements!(Integers, i16, i64::from),
-        (TypeChar::Int, 4) => elements!(Integers, i32, i64::from),
-        (TypeChar::Int, 8) => elements!(Integers, i64, |v| v),
-        (TypeChar::Float, 4) => elements!(Floats, f32, |v| v),
-        (TypeChar::Float, 8) => elements!(Floats, f64, |v| v as f32),
-        _ => {
-            let rule = "the elements must be bool, int8 to int64, uint8 to uint64, float32 or float64";
-            return Err(Error::data(&name, rule, npy.dtype().descr(), ""));
-        }
-    };
+    let numbers = numbers(&header.row_major(data, kind.size()), kind, header.is_big_endian());
     Ok(NpzArray { name, shape, numbers })
 }
 
-fn elements<T: Deserialize, U>(npy: NpyFile<impl Read>, name: &str, convert: impl Fn(T) -> U) -> Result<Vec<U>> {
-    let damaged = |error: String| Error::data(name, "all elements must be there", error, "it may be truncated");
-    let mut numbers = Vec::new();
-    for element in npy.data::<T>().map_err(|error| damaged(error.to_string()))? {
-        numbers.push(convert(element.map_err(|error| damaged(error.to_string()))?));
+fn numbers(data: &[u8], kind: Kind, is_big_endian: bool) -> Numbers {
+    macro_rules! each {
+        ($from:ty, $convert:expr) => {{
+            let (whole, _) = data.as_chunks::<{ size_of::<$from>() }>();
+            let from = if is_big_endian { <$from>::from_be_bytes } else { <$from>::from_le_bytes };
+            whole.iter().map(|&bytes| from(bytes)).map($convert).collect()
+        }};
     }
-    Ok(numbers)
-}
-
-/// Elements of which the first axis varies fastest become ones of which the last does.
-fn row_major<T: Copy>(numbers: Vec<T>, shape: &Shape, is_fortran: bool) -> Vec<T> {
-    if !is_fortran || shape.rank() < 2 {
-        return numbers;
+    match kind {
+        Kind::Bool => Numbers::Bytes(data.iter().map(|&byte| u8::from(byte != 0)).collect()),
+        Kind::Unsigned(1) => Numbers::Bytes(data.to_vec()),
+        Kind::Unsigned(2) => Numbers::Integers(each!(u16, i64::from)),
+        Kind::Unsigned(4) => Numbers::Integers(each!(u32, i64::from)),
+        Kind::Unsigned(_) => Numbers::Integers(each!(u64, |v| i64::try_from(v).unwrap_or(i64::MAX))),
+        Kind::Signed(1) => Numbers::Integers(each!(i8, i64::from)),
+        Kind::Signed(2) => Numbers::Integers(each!(i16, i64::from)),
+        Kind::Signed(4) => Numbers::Integers(each!(i32, i64::from)),
+        Kind::Signed(_) => Numbers::Integers(each!(i64, |v| v)),
+        Kind::Float(8) => Numbers::Floats(each!(f64, |v| v as f32)),
+        Kind::Float(_) => Numbers::Floats(each!(f32, |v| v)),
     }
-    let sizes = shape.as_slice();
-    let mut index = vec![0; sizes.len()];
-    let strides: Vec<usize> =
-        sizes.iter().scan(1, |stride, &size| Some(std::mem::replace(stride, *stride * size))).collect();
-    let mut next = |_| {
-        let at: usize = index.iter().zip(&strides).map(|(i, stride)| i * stride).sum();
-        for (i, &size) in index.iter_mut().zip(sizes).rev() {
-            *i += 1;
-            if *i < size {
-                break;
-            }
-            *i = 0;
-        }
-        numbers[at]
-    };
-    (0..numbers.len()).map(&mut next).collect()
 }
 
 impl NpzArray {

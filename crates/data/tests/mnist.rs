@@ -71,7 +71,7 @@ fn each_damage_names_its_file() {
     let good = fs::read(&images).unwrap();
 
     fs::remove_file(&images).unwrap();
-    refused(folder.path(), &["t10k-images", "no such file", "cargo xtask download mnist"]);
+    refused(folder.path(), &["t10k-images", "no such file", "striate data download mnist"]);
     fs::write(&images, &good[..good.len() / 2]).unwrap();
     refused(folder.path(), &["t10k-images"]);
     fs::write(&images, b"<html>not found</html>").unwrap();

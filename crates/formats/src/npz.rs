@@ -6,9 +6,8 @@ use crate::limits::Budget;
 use crate::stored::{Bytes, Number, StoredTensor};
 use crate::zip_archive;
 use std::sync::Arc;
+use striate_npy::{Header, Kind, is_npy, to_f32_file};
 use striate_tensor::{Error, Result};
-
-const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// The arrays of an archive with their names, sorted. Members that are no arrays of numbers are left aside.
 ///
@@ -18,21 +17,17 @@ pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<StoredTensor>> {
     let mut budget = Budget::of_file(name, bytes.len());
     let mut arrays = Vec::new();
     for (member, content) in zip_archive::unpack(name, bytes)? {
-        if !content.starts_with(MAGIC) {
+        if !is_npy(&content) {
             continue;
         }
         let plain = member.strip_suffix(".npy").unwrap_or(&member);
-        let Some(header) = header(&content) else {
-            let rule = format!("`{member}` must be an array of the npy format");
-            return Err(Error::data(name, rule, "another header", "the file is damaged"));
-        };
-        let Some((number, is_big_endian)) = number(&header.descr) else { continue };
+        let mut rest = &content[..];
+        let header = Header::read(&mut rest, &format!("{name}: {member}"))?;
+        let Some(number) = header.kind().map(number) else { continue };
         let sizes: Vec<u64> = header.shape.iter().map(|&n| n as u64).collect();
         budget.take_tensor(plain, &sizes, number.size())?;
-        let mut data = content[header.end..].to_vec();
-        if header.is_fortran && header.shape.len() > 1 {
-            data = row_major(&data, &header.shape, number.size());
-        }
+        let data = header.row_major(rest.to_vec(), number.size());
+        let is_big_endian = header.is_big_endian();
         arrays.push(StoredTensor::new(plain, header.shape, number, is_big_endian, Bytes::Owned(Arc::new(data))));
     }
     Ok(arrays)
@@ -41,74 +36,15 @@ pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<StoredTensor>> {
 /// An array to be written: name, shape, numbers.
 pub(crate) type Array = (String, Vec<usize>, Vec<f32>);
 
-struct Header {
-    descr: String,
-    is_fortran: bool,
-    shape: Vec<usize>,
-    /// Where the data starts.
-    end: usize,
-}
-
-/// The header of an array: a literal of a Python dictionary with the keys `descr`, `fortran_order` and `shape`.
-fn header(content: &[u8]) -> Option<Header> {
-    let (length, start) = match content.get(6)? {
-        1 => (u64::from(u16::from_le_bytes(content.get(8..10)?.try_into().ok()?)), 10),
-        2 | 3 => (u64::from(u32::from_le_bytes(content.get(8..12)?.try_into().ok()?)), 12),
-        _ => return None,
-    };
-    let end = usize::try_from(length).ok()?.checked_add(start)?;
-    let text = std::str::from_utf8(content.get(start..end)?).ok()?;
-    let value = |key: &str| -> Option<&str> {
-        let at = text.find(&format!("'{key}'"))?;
-        Some(text[at + key.len() + 2..].trim_start().strip_prefix(':')?.trim_start())
-    };
-    let descr = value("descr")?.strip_prefix('\'')?.split_once('\'')?.0.to_string();
-    let is_fortran = value("fortran_order")?.starts_with("True");
-    let sizes = value("shape")?.strip_prefix('(')?.split_once(')')?.0;
-    let shape = sizes.split(',').map(str::trim).filter(|size| !size.is_empty());
-    let shape = shape.map(|size| size.parse().ok()).collect::<Option<Vec<usize>>>()?;
-    Some(Header { descr, is_fortran, shape, end })
-}
-
-/// The number type of NumPy's description, as `<f4`.
-fn number(descr: &str) -> Option<(Number, bool)> {
-    let (order, kind) = descr.split_at_checked(1)?;
-    let number = match kind {
-        "f2" => Number::F16,
-        "f4" => Number::F32,
-        "f8" => Number::F64,
-        "i1" | "i2" | "i4" | "i8" => Number::Signed(kind[1..].parse().ok()?),
-        "b1" => Number::Unsigned(1),
-        "u1" | "u2" | "u4" | "u8" => Number::Unsigned(kind[1..].parse().ok()?),
-        _ => return None,
-    };
-    Some((number, order == ">"))
-}
-
-/// Elements whose first axis runs fastest, put in the order in which the last one does. Data that is too short stays as it is.
-fn row_major(data: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
-    let elements: usize = shape.iter().product();
-    if data.len() != elements * size {
-        return data.to_vec();
+fn number(kind: Kind) -> Number {
+    match kind {
+        Kind::Bool => Number::Unsigned(1),
+        Kind::Signed(size) => Number::Signed(size),
+        Kind::Unsigned(size) => Number::Unsigned(size),
+        Kind::Float(2) => Number::F16,
+        Kind::Float(4) => Number::F32,
+        Kind::Float(_) => Number::F64,
     }
-    let mut strides = vec![1; shape.len()];
-    for axis in 1..shape.len() {
-        strides[axis] = strides[axis - 1] * shape[axis - 1];
-    }
-    let mut out = Vec::with_capacity(data.len());
-    let mut index = vec![0; shape.len()];
-    for _ in 0..elements {
-        let at: usize = index.iter().zip(&strides).map(|(i, stride)| i * stride).sum();
-        out.extend_from_slice(&data[at * size..(at + 1) * size]);
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            if index[axis] < shape[axis] {
-                break;
-            }
-            index[axis] = 0;
-        }
-    }
-    out
 }
 
 /// An archive of float32 arrays, as `numpy.savez` writes it but for the times of the members.
@@ -117,29 +53,9 @@ fn row_major(data: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
 /// [`Error::Data`] if they do not fit the format.
 pub(crate) fn pack(arrays: &[Array]) -> Result<Vec<u8>> {
     let members: Vec<(String, Vec<u8>)> =
-        arrays.iter().map(|(name, shape, values)| (format!("{name}.npy"), array(shape, values))).collect();
+        arrays.iter().map(|(name, shape, values)| (format!("{name}.npy"), to_f32_file(shape, values))).collect();
     let members: Vec<(&str, &[u8])> = members.iter().map(|(name, content)| (name.as_str(), &content[..])).collect();
     zip_archive::pack(&members)
-}
-
-fn array(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    let mut sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
-    if shape.len() > 1 {
-        sizes.truncate(sizes.len() - 2);
-    } else {
-        sizes.truncate(sizes.trim_end().len());
-    }
-    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
-    // The data starts at a multiple of 64 bytes.
-    let padding = (10 + text.len() + 1).next_multiple_of(64) - (10 + text.len() + 1);
-    text.extend(std::iter::repeat_n(' ', padding));
-    text.push('\n');
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend([1, 0]);
-    bytes.extend((text.len() as u16).to_le_bytes());
-    bytes.extend(text.as_bytes());
-    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    bytes
 }
 
 #[cfg(test)]

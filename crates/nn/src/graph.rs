@@ -369,13 +369,10 @@ impl Graph {
                     continue;
                 }
                 let value = member.layer.forward_many(&arguments, &context).map_err(|error| error.at(&member.name))?;
-                if run.captures() {
-                    run.note(&context.path, &value);
-                }
-                values[i] = Some(value);
+                values[i] = Some(if run.captures() { run.note(&context.path, value) } else { value });
             } else if run.captures() {
                 let path = join(weights.path, &self.members[step.member].name);
-                values[i].iter().for_each(|value| run.note(&path, value));
+                values[i] = values[i].take().map(|value| run.note(&path, value));
             }
         }
         Ok(())
@@ -391,7 +388,7 @@ pub(crate) struct Weights<'a> {
     pub(crate) path: &'a str,
 }
 
-fn join(outer: &str, name: &str) -> String {
+pub(crate) fn join(outer: &str, name: &str) -> String {
     if outer.is_empty() { name.to_string() } else { format!("{outer}/{name}") }
 }
 

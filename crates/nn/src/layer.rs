@@ -174,6 +174,7 @@ pub struct Run {
     is_training: bool,
     key: Option<Key>,
     wanted: Vec<String>,
+    cut: Vec<String>,
     pub(crate) captured: RefCell<HashMap<String, Var>>,
     losses: RefCell<Vec<Var>>,
     updates: RefCell<Vec<(usize, Tensor)>>,
@@ -193,6 +194,31 @@ impl Run {
     /// Also keeps the outputs of the layers with these paths, as `conv2d` or `vgg16/block5_conv3`.
     pub fn capture<S: Into<String>>(mut self, paths: impl IntoIterator<Item = S>) -> Run {
         self.wanted.extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// As [`Run::capture`], and each of these outputs becomes a leaf from which the pass goes on: the gradient of what comes after
+    /// with respect to it can be taken, and nothing before it is recorded.
+    ///
+    /// ```
+    /// use striate_autograd::Var;
+    /// use striate_nn::{BuildOptions, Run, Sequential, layers::*};
+    /// use striate_tensor::{DType, Tensor};
+    /// let device = striate_testkit::reference::device();
+    /// let model = Sequential::new([3])
+    ///     .add(Dense::new(2).named("middle"))
+    ///     .add(Dense::new(1).use_bias(false).named("end"))
+    ///     .build_on(&BuildOptions::on(&device))?;
+    /// let run = Run::inference().cut(["middle"]);
+    /// let x = Var::constant(Tensor::full([1, 3], 1.0, DType::F32, &device)?);
+    /// let y = model.run(&[x], &model.constants(), &run)?.remove(0);
+    /// let middle = run.into_captured().remove("middle").unwrap();
+    /// let slope = y.backward()?.take(&middle).unwrap();
+    /// assert_eq!(slope.to_vec::<f32>()?, model.weight("end/kernel").unwrap().to_vec::<f32>()?);
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn cut<S: Into<String>>(mut self, paths: impl IntoIterator<Item = S>) -> Run {
+        self.cut.extend(paths.into_iter().map(Into::into));
         self
     }
 
@@ -216,13 +242,17 @@ impl Run {
     }
 
     pub(crate) fn captures(&self) -> bool {
-        !self.wanted.is_empty()
+        !self.wanted.is_empty() || !self.cut.is_empty()
     }
 
-    pub(crate) fn note(&self, path: &str, value: &Var) {
-        if self.wanted.iter().any(|wanted| wanted == path) {
+    /// Takes note of a layer's output and gives the value that the pass goes on with.
+    pub(crate) fn note(&self, path: &str, value: Var) -> Var {
+        let is_cut = self.cut.iter().any(|cut| cut == path);
+        let value = if is_cut { Var::leaf(value.into_value()) } else { value };
+        if is_cut || self.wanted.iter().any(|wanted| wanted == path) {
             self.captured.borrow_mut().insert(path.to_string(), value.clone());
         }
+        value
     }
 
     pub(crate) fn root_key(&self) -> Key {
@@ -322,9 +352,6 @@ impl<'a> Context<'a> {
             path: if self.run.captures() { format!("{}/{name}", self.path) } else { String::new() },
         };
         let y = layer.forward(x, &inner).map_err(|error| error.at(name))?;
-        if self.run.captures() {
-            self.run.note(&inner.path, &y);
-        }
-        Ok(y)
+        Ok(if self.run.captures() { self.run.note(&inner.path, y) } else { y })
     }
 }

@@ -33,12 +33,14 @@
 
 mod activation;
 mod config;
+mod costs;
 mod functional;
 mod graph;
 mod initializer;
 mod layer;
 pub mod layers;
 mod model;
+mod part;
 mod registry;
 mod regularizer;
 mod sequential;
@@ -46,11 +48,13 @@ mod summary;
 
 pub use activation::Activation;
 pub use config::Config;
+pub use costs::{Costs, LayerCosts};
 pub use functional::{Call, Inputs, Instance, Symbol, snake_case};
 pub use graph::{Graph, GraphKind};
 pub use initializer::Initializer;
 pub use layer::{Builder, Context, Layer, Run, WeightSpec};
 pub use model::{BuildOptions, Model};
+pub use part::{LayerInfo, PartEnd};
 pub use registry::Registry;
 pub use regularizer::Regularizer;
 pub use sequential::Sequential;

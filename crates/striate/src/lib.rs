@@ -39,6 +39,7 @@ pub use striate_optim as optim;
 pub use striate_tensor as tensor;
 pub use striate_train as train;
 pub use striate_viz as viz;
+pub use striate_zoo as zoo;
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 pub use crate::build::{Build, Save, functional, load};
 pub use crate::device::device;
 pub use striate_autograd::{CustomOp, Var};
-pub use striate_data::{ArrayDataset, Batching, Dataset, Mnist};
+pub use striate_data::{ArrayDataset, Batching, Dataset, Mnist, Preparation};
 pub use striate_nn::layers::*;
 pub use striate_nn::{
     Activation, Builder, Call, Config, Context, Initializer, Layer, Model, Registry, Regularizer, Sequential, Symbol,

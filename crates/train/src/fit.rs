@@ -3,9 +3,10 @@
 //! look on.
 
 use crate::average::Average;
-use crate::callback::{Callback, Flow, Moment};
+use crate::callback::{Callback, Flow, Moment, StepEnd};
 use crate::checkpoint::{self, Resumed, Setting};
 use crate::class_weight::ClassWeights;
+use crate::features::through;
 use crate::history::{EpochRecord, History};
 use crate::progress::{Display, Progress};
 use crate::training::Training;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use striate_autograd::Var;
 use striate_data::{Batch, Batches, Batching, Dataset};
-use striate_nn::Run;
+use striate_nn::{Model, Run};
 use striate_tensor::{Error, Key, Result, Tensor};
 
 /// How to train. Defaults are Keras's: 1 epoch, batches of 32, shuffled anew in every epoch.
@@ -30,6 +31,9 @@ pub struct Fit<'a> {
     pub validation_steps: Option<usize>,
     /// How much a sample of each class counts in the loss, by class index; for models of one output. Default all 1.
     pub class_weight: Option<Vec<f32>>,
+    /// A model that the inputs of training batches pass through before they reach the model that is trained; it stays as it is. For
+    /// data that changes from epoch to epoch. Validation data must have passed through it: see [`crate::features`].
+    pub frozen_base: Option<&'a Model>,
     /// Keep a moving average of all weights, which remembers this share of itself at each step (0.999, say). Validation, callbacks
     /// and the trained model get the average; training goes on from the weights themselves. Default none.
     pub ema_momentum: Option<f64>,
@@ -61,6 +65,7 @@ impl Default for Fit<'_> {
             validation: None,
             validation_steps: None,
             class_weight: None,
+            frozen_base: None,
             ema_momentum: None,
             shuffle: true,
             seed: 0,
@@ -199,7 +204,7 @@ impl Training<'_> {
         checkpoint::restore_callbacks(&mut callbacks, &states)?;
         for epoch in first..last {
             let _span = tracing::info_span!("epoch", number = epoch + 1).entered();
-            let passed = self.epoch(epoch, &mut feed, &options)?;
+            let passed = self.epoch(epoch, &mut feed, &mut callbacks, &options)?;
             self.check_weights().map_err(|error| error.at(&format!("epoch {}", epoch + 1)))?;
             self.swap_average(&mut feed)?;
             let flow = self.after_epoch(passed, &mut history, &mut callbacks, &options);
@@ -269,7 +274,13 @@ impl Training<'_> {
     }
 
     /// The steps of one epoch.
-    fn epoch(&mut self, epoch: usize, feed: &mut Feed<'_>, options: &Fit<'_>) -> Result<Passed> {
+    fn epoch(
+        &mut self,
+        epoch: usize,
+        feed: &mut Feed<'_>,
+        callbacks: &mut [Box<dyn Callback + '_>],
+        options: &Fit<'_>,
+    ) -> Result<Passed> {
         let start = Instant::now();
         let title = format!("epoch {}/{}", epoch + 1, options.epochs);
         let mut display = Display::new(options.progress, title, feed.steps);
@@ -282,6 +293,10 @@ impl Training<'_> {
                 Some(weights) => weights.apply(batch)?,
                 None => batch,
             };
+            let batch = match options.frozen_base {
+                Some(base) => through(base, batch)?,
+                None => batch,
+            };
             let _span = tracing::debug_span!("step", number = step + 1).entered();
             let number = (epoch * feed.steps + step) as u64;
             let loss = self
@@ -291,11 +306,15 @@ impl Training<'_> {
             loss_sum += loss * batch.samples as f64;
             samples += batch.samples;
             let (mean, metrics) = (loss_sum / samples as f64, &self.metrics);
-            display.step(step + 1, batch.samples, feed.passes.waited, || {
+            let values = || {
                 let mut values = vec![("loss".to_string(), mean)];
                 values.extend(metrics.iter().map(|metric| (metric.name().to_string(), metric.value())));
                 values
-            });
+            };
+            display.step(step + 1, batch.samples, feed.passes.waited, values);
+            let (epoch, epochs, step, steps) = (epoch + 1, options.epochs, step + 1, feed.steps);
+            let end = StepEnd { epoch, epochs, step, steps, samples: batch.samples, loss, values: &values };
+            callbacks.iter_mut().try_for_each(|callback| callback.on_step_end(&end))?;
         }
         let seconds = start.elapsed().as_secs_f64();
         let mut values = vec![("loss".to_string(), loss_sum / samples as f64)];

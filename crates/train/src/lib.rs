@@ -10,6 +10,7 @@ pub mod callback;
 mod checkpoint;
 mod class_weight;
 mod evaluate;
+mod features;
 mod fit;
 mod history;
 pub mod loss;
@@ -20,6 +21,7 @@ mod training;
 
 pub use callback::Callback;
 pub use evaluate::Evaluation;
+pub use features::features;
 pub use fit::Fit;
 pub use history::{EpochRecord, History};
 pub use loss::Loss;

@@ -43,6 +43,11 @@ impl Axis {
         axis
     }
 
+    /// An axis with given ends.
+    pub(crate) fn of_range(low: f64, high: f64, step: f64) -> Axis {
+        Axis::new(low, high, step)
+    }
+
     fn new(low: f64, high: f64, step: f64) -> Axis {
         let (from, to) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
         Axis { low, high, ticks: (from..=to).map(|i| i as f64 * step).collect(), step }

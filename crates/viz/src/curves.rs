@@ -1,6 +1,9 @@
 //! Loss and accuracy over the epochs.
 
 use crate::axis::Axis;
+use crate::picture::png_bytes;
+use crate::render::{self, Drawing, Theme};
+use image::RgbImage;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -8,32 +11,35 @@ use std::path::Path;
 use striate_tensor::{Error, Result, replace_file};
 use striate_train::History;
 
-/// Okabe and Ito's colours, which colour-blind readers can tell apart.
-const TRAINING: RGBColor = RGBColor(0, 114, 178);
-const VALIDATION: RGBColor = RGBColor(213, 94, 0);
-const TEST: RGBColor = RGBColor(0, 158, 115);
-const INK: RGBColor = RGBColor(60, 60, 60);
-const GRID: RGBColor = RGBColor(228, 228, 228);
-
 /// Width and height of a panel, in pixels.
 const PANEL: (u32, u32) = (460, 370);
 /// The room for the title, for the row that explains the marks, and for the labels left of a panel.
-const HEADING: u32 = 40;
+const HEADING: u32 = 44;
 const LEGEND: u32 = 30;
 const LEFT: u32 = 56;
 
-/// A picture with a panel for each quantity, three in a row: training as points, validation as a line, as in the lecture.
+type Drawn<B> = std::result::Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+/// A picture with a panel for each quantity, three in a row. Of one run training is points and validation a line, as in the
+/// lecture; of several each has its colour, its validation a line and its training a thin one.
 #[derive(Debug, Clone)]
 pub struct Curves<'a> {
-    history: &'a History,
+    runs: Vec<(String, &'a History)>,
     title: String,
     test: Vec<(String, f64)>,
+    theme: Theme,
 }
 
 impl<'a> Curves<'a> {
     /// The curves of a run.
     pub fn new(history: &'a History) -> Self {
-        Curves { history, title: String::new(), test: Vec::new() }
+        Curves::compare([("", history)])
+    }
+
+    /// The curves of several runs, each with its name, on the same axes.
+    pub fn compare<S: Into<String>>(runs: impl IntoIterator<Item = (S, &'a History)>) -> Self {
+        let runs = runs.into_iter().map(|(name, history)| (name.into(), history)).collect();
+        Curves { runs, title: String::new(), test: Vec::new(), theme: Theme::Light }
     }
 
     /// A line above the panels. Default none.
@@ -48,22 +54,31 @@ impl<'a> Curves<'a> {
         self
     }
 
+    /// Paper and inks. Default light.
+    pub fn theme(mut self, theme: Theme) -> Self {
+        self.theme = theme;
+        self
+    }
+
     /// The picture as SVG.
     ///
     /// # Errors
-    /// [`Error::Data`] if the history is empty.
+    /// [`Error::Data`] if a history is empty, or there is none.
     pub fn to_svg(&self) -> Result<String> {
-        let names = self.history.names();
-        let panels: Vec<&str> = names.iter().copied().filter(|name| !name.starts_with("val_")).collect();
-        if panels.is_empty() || self.history.epochs.is_empty() {
-            return Err(Error::data("curves", "there must be at least one epoch to draw", "an empty history", ""));
-        }
-        let mut svg = String::new();
-        self.draw(&panels, &mut svg).map_err(|error| Error::data("curves", "drawing must succeed", error, ""))?;
-        Ok(svg)
+        self.check()?;
+        render::svg(self)
     }
 
-    /// Writes the picture, all of it or nothing.
+    /// The picture in pixels, two for each of the SVG's.
+    ///
+    /// # Errors
+    /// As [`Curves::to_svg`].
+    pub fn to_image(&self) -> Result<RgbImage> {
+        self.check()?;
+        render::pixels(self)
+    }
+
+    /// Writes the picture as SVG, all of it or nothing.
     ///
     /// # Errors
     /// As [`Curves::to_svg`]; [`Error::Io`].
@@ -71,107 +86,189 @@ impl<'a> Curves<'a> {
         replace_file(path, self.to_svg()?.as_bytes())
     }
 
-    fn draw(&self, panels: &[&str], svg: &mut String) -> std::result::Result<(), String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let columns = panels.len().min(3);
-        let rows = panels.len().div_ceil(columns);
-        let heading = if self.title.is_empty() { 0 } else { HEADING };
-        let size = (PANEL.0 * columns as u32, PANEL.1 * rows as u32 + heading);
-        let area = SVGBackend::with_string(svg, size).into_drawing_area();
-        area.fill(&WHITE).map_err(|e| text(&e))?;
-        let (head, body) = area.split_vertically(heading);
-        if heading > 0 {
-            let centre = Pos::new(HPos::Center, VPos::Center);
-            let style = TextStyle::from(("sans-serif", 18)).color(&INK).pos(centre);
-            head.draw_text(&self.title, &style, (size.0 as i32 / 2, heading as i32 / 2 + 4)).map_err(|e| text(&e))?;
-        }
-        for (panel, name) in body.split_evenly((rows, columns)).iter().zip(panels) {
-            self.panel(panel, name).map_err(|e| text(&e))?;
-        }
-        area.present().map_err(|e| text(&e))
+    /// Writes the picture as PNG, all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Curves::write_svg`].
+    pub fn write_png(&self, path: impl AsRef<Path>) -> Result<()> {
+        replace_file(path, &png_bytes(&self.to_image()?)?)
     }
 
-    fn panel<B: DrawingBackend>(
-        &self,
-        area: &DrawingArea<B, Shift>,
-        name: &str,
-    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-        let points = |key: &str| -> Vec<(f64, f64)> {
+    /// Writes PNG if the name ends so, else SVG.
+    ///
+    /// # Errors
+    /// As [`Curves::write_svg`].
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        match path.as_ref().extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+            true => self.write_png(path),
+            false => self.write_svg(path),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let is_empty = |(_, history): &(String, &History)| history.epochs.is_empty();
+        if self.panels().is_empty() || self.runs.iter().any(is_empty) {
+            return Err(Error::data("curves", "there must be at least one epoch to draw", "an empty history", ""));
+        }
+        Ok(())
+    }
+
+    /// The quantities of any of the runs.
+    fn panels(&self) -> Vec<&str> {
+        let mut panels: Vec<&str> = Vec::new();
+        for name in self.runs.iter().flat_map(|(_, history)| history.names()) {
+            if !name.starts_with("val_") && !panels.contains(&name) {
+                panels.push(name);
+            }
+        }
+        panels
+    }
+
+    fn heading(&self) -> u32 {
+        if self.title.is_empty() { 0 } else { HEADING }
+    }
+
+    fn panel<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, name: &str, k: u32) -> Drawn<B> {
+        let points = |history: &History, key: &str| -> Vec<(f64, f64)> {
             let of = |epoch: &striate_train::EpochRecord| epoch.get(key).map(|value| (epoch.epoch as f64, value));
-            self.history.epochs.iter().filter_map(of).filter(|(_, value)| value.is_finite()).collect()
+            history.epochs.iter().filter_map(of).filter(|(_, value)| value.is_finite()).collect()
         };
-        let training = points(name);
-        let validation = points(&format!("val_{name}"));
+        let series: Vec<[Vec<(f64, f64)>; 2]> = self
+            .runs
+            .iter()
+            .map(|(_, history)| [points(history, name), points(history, &format!("val_{name}"))])
+            .collect();
         let test = self.test.iter().find(|(known, value)| known == name && value.is_finite()).map(|(_, value)| *value);
-        let values = training.iter().chain(&validation).map(|(_, value)| *value).chain(test);
-        let y_axis = Axis::of_values(values);
-        let epochs = self.history.epochs.iter().map(|epoch| epoch.epoch as f64);
+        let y_axis = Axis::of_values(series.iter().flatten().flatten().map(|(_, value)| *value).chain(test));
+        let epochs = self.runs.iter().flat_map(|(_, history)| &history.epochs).map(|epoch| epoch.epoch as f64);
         let (first, last) = epochs.fold((f64::INFINITY, 0.0f64), |(l, h), epoch| (l.min(epoch), h.max(epoch)));
         let x_axis = Axis::of_epochs(first, last);
         let ends = (x_axis.low, x_axis.high);
-        let (plot, legend) = area.split_vertically(PANEL.1 - LEGEND);
+        let (ink, theme) = (self.theme.ink(), self.theme);
+        let (plot, legend) = area.split_vertically((PANEL.1 - LEGEND) * k);
         let mut chart = ChartBuilder::on(&plot)
-            .margin(14)
+            .margin(14 * k)
             .margin_bottom(0)
-            .caption(name, ("sans-serif", 16).into_font().color(&INK))
-            .x_label_area_size(36)
-            .y_label_area_size(LEFT)
+            .caption(name, ("sans-serif", 17 * k, FontStyle::Bold).into_font().color(&ink))
+            .x_label_area_size(38 * k)
+            .y_label_area_size(LEFT * k)
             .build_cartesian_2d(x_axis, y_axis)?;
         chart
             .configure_mesh()
-            .bold_line_style(GRID)
+            .bold_line_style(theme.grid().stroke_width(k))
             .light_line_style(TRANSPARENT)
-            .axis_style(INK)
-            .label_style(("sans-serif", 12).into_font().color(&INK))
+            .axis_style(ink.stroke_width(k))
+            .set_all_tick_mark_size(4 * k)
+            .label_style(("sans-serif", 13 * k).into_font().color(&ink))
             .x_desc("epoch")
-            .axis_desc_style(("sans-serif", 13).into_font().color(&INK))
+            .axis_desc_style(("sans-serif", 14 * k).into_font().color(&ink))
             .draw()?;
-        let radius = if training.len() > 40 { 2 } else { 4 };
-        chart.draw_series(LineSeries::new(training.iter().copied(), TRAINING.mix(0.45).stroke_width(1)))?;
-        chart.draw_series(training.iter().map(|&point| Circle::new(point, radius, TRAINING.filled())))?;
-        if let [point] = validation[..] {
-            // A line needs two points.
-            chart.draw_series([Circle::new(point, radius, VALIDATION.filled())])?;
+        let line = |points: &[(f64, f64)], colour: RGBAColor, width: u32| {
+            LineSeries::new(points.to_vec(), colour.stroke_width(width * k))
+        };
+        if let [[training, validation]] = &series[..] {
+            let radius = k * if training.len() > 40 { 2 } else { 4 };
+            let (colour, other) = (theme.series(0), theme.series(1));
+            chart.draw_series(line(training, colour.mix(0.45), 1))?;
+            chart.draw_series(training.iter().map(|&point| Circle::new(point, radius, colour.filled())))?;
+            if let [point] = validation[..] {
+                // A line needs two points.
+                chart.draw_series([Circle::new(point, radius, other.filled())])?;
+            }
+            chart.draw_series(line(validation, other.mix(1.0), 2))?;
+        } else {
+            for (i, [training, validation]) in series.iter().enumerate() {
+                let colour = theme.series(i);
+                let (thin, thick) = if validation.is_empty() { (None, training) } else { (Some(training), validation) };
+                if let Some(thin) = thin {
+                    chart.draw_series(line(thin, colour.mix(0.5), 1))?;
+                }
+                if let [point] = thick[..] {
+                    chart.draw_series([Circle::new(point, 4 * k, colour.filled())])?;
+                }
+                chart.draw_series(line(thick, colour.mix(1.0), 2))?;
+            }
         }
-        chart.draw_series(LineSeries::new(validation.iter().copied(), VALIDATION.stroke_width(2)))?;
         if let Some(value) = test {
             let line = [(ends.0, value), (ends.1, value)];
-            chart.draw_series(DashedLineSeries::new(line, 6, 4, TEST.stroke_width(2)))?;
+            chart.draw_series(DashedLineSeries::new(line, 6 * k, 4 * k, theme.series(2).stroke_width(2 * k)))?;
         }
-        draw_legend(&legend, !validation.is_empty(), test)
+        self.legend(&legend, series.iter().any(|[_, validation]| !validation.is_empty()), test, k)
+    }
+
+    /// A row below the panel, where it covers no curve.
+    fn legend<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+        has_validation: bool,
+        test: Option<f64>,
+        k: u32,
+    ) -> Drawn<B> {
+        let middle = (LEGEND * k) as i32 / 2;
+        let at = |x: u32| (x * k) as i32;
+        let (ink, left) = (self.theme.ink(), Pos::new(HPos::Left, VPos::Center));
+        let style = TextStyle::from(("sans-serif", 13 * k)).color(&ink).pos(left);
+        let line = |from: u32, to: u32, colour: RGBColor| {
+            PathElement::new([(at(from), middle), (at(to), middle)], colour.stroke_width(2 * k))
+        };
+        let mut x = LEFT + 20;
+        if self.runs.len() > 1 {
+            let room = (PANEL.0 - x - 10) / self.runs.len() as u32;
+            for (i, (name, _)) in self.runs.iter().enumerate() {
+                area.draw(&line(x, x + 18, self.theme.series(i)))?;
+                let shown = crate::labels::Label::default().size(13.0).fit(name, room.saturating_sub(30));
+                area.draw_text(&shown, &style, (at(x + 23), middle))?;
+                x += room;
+            }
+            return Ok(());
+        }
+        area.draw(&Circle::new((at(x + 10), middle), 4 * k, self.theme.series(0).filled()))?;
+        area.draw_text("training", &style, (at(x + 26), middle))?;
+        x += 100;
+        if has_validation {
+            area.draw(&line(x, x + 20, self.theme.series(1)))?;
+            area.draw_text("validation", &style, (at(x + 26), middle))?;
+            x += 110;
+        }
+        if let Some(value) = test {
+            area.draw(&line(x, x + 8, self.theme.series(2)))?;
+            area.draw(&line(x + 12, x + 20, self.theme.series(2)))?;
+            area.draw_text(&format!("test {value:.4}"), &style, (at(x + 26), middle))?;
+        }
+        Ok(())
     }
 }
 
-/// A row below the panel, where it covers no curve.
-fn draw_legend<B: DrawingBackend>(
-    area: &DrawingArea<B, Shift>,
-    has_validation: bool,
-    test: Option<f64>,
-) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    const MIDDLE: i32 = LEGEND as i32 / 2;
-    let style = TextStyle::from(("sans-serif", 12)).color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-    let line =
-        |from: i32, to: i32, colour: RGBColor| PathElement::new([(from, MIDDLE), (to, MIDDLE)], colour.stroke_width(2));
-    let mut x = LEFT as i32 + 20;
-    area.draw(&Circle::new((x + 10, MIDDLE), 4, TRAINING.filled()))?;
-    area.draw_text("training", &style, (x + 26, MIDDLE))?;
-    x += 100;
-    if has_validation {
-        area.draw(&line(x, x + 20, VALIDATION))?;
-        area.draw_text("validation", &style, (x + 26, MIDDLE))?;
-        x += 110;
+impl Drawing for Curves<'_> {
+    fn size(&self) -> (u32, u32) {
+        let panels = self.panels().len().max(1) as u32;
+        let columns = panels.min(3);
+        (PANEL.0 * columns, PANEL.1 * panels.div_ceil(columns) + self.heading())
     }
-    if let Some(value) = test {
-        area.draw(&line(x, x + 8, TEST))?;
-        area.draw(&line(x + 12, x + 20, TEST))?;
-        area.draw_text(&format!("test {value:.4}"), &style, (x + 26, MIDDLE))?;
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, k: u32) -> Drawn<B> {
+        let panels = self.panels();
+        let columns = panels.len().clamp(1, 3);
+        area.fill(&self.theme.paper())?;
+        let (head, body) = area.split_vertically(self.heading() * k);
+        if !self.title.is_empty() {
+            let centre = Pos::new(HPos::Center, VPos::Center);
+            let font = ("sans-serif", 20 * k, FontStyle::Bold);
+            let ink = self.theme.ink();
+            let style = TextStyle::from(font).color(&ink).pos(centre);
+            let middle = ((self.size().0 * k) as i32 / 2, ((HEADING * k) as i32) / 2 + 4 * k as i32);
+            head.draw_text(&self.title, &style, middle)?;
+        }
+        for (panel, name) in body.split_evenly((panels.len().div_ceil(columns), columns)).iter().zip(&panels) {
+            self.panel(panel, name, k)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Drawing a history in one call.
 pub trait PlotHistory {
-    /// Writes the curves as SVG.
+    /// Writes the curves: PNG if the name ends so, else SVG.
     ///
     /// # Errors
     /// As [`Curves::write_svg`].
@@ -180,7 +277,7 @@ pub trait PlotHistory {
 
 impl PlotHistory for History {
     fn plot(&self, path: impl AsRef<Path>) -> Result<()> {
-        Curves::new(self).write_svg(path)
+        Curves::new(self).write(path)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The networks by name.
 
 use crate::options::ZooOptions;
-use crate::preprocess::Preprocessing;
 use crate::{inception_v3, mobilenet, mobilenet_v2, parts, resnet, squeezenet, vgg, xception};
+use striate_data::PixelValues;
 use striate_formats::Renaming;
 use striate_nn::{BuildOptions, Graph, GraphKind, Model};
 use striate_tensor::{Error, Result, Tensor};
@@ -148,20 +148,41 @@ impl Architecture {
         Model::from_graph(self.graph(options)?, build)
     }
 
-    /// How its pictures are prepared.
-    pub fn preprocessing(self) -> Preprocessing {
+    /// The range that its pixels are wanted in.
+    pub fn pixel_values(self) -> PixelValues {
         match self {
-            Vgg16 | Vgg19 | ResNet50 | ResNet101 | ResNet152 | SqueezeNet => Preprocessing::Caffe,
-            _ => Preprocessing::Symmetric,
+            Vgg16 | Vgg19 | ResNet50 | ResNet101 | ResNet152 | SqueezeNet => PixelValues::Caffe,
+            _ => PixelValues::Symmetric,
         }
     }
 
-    /// Pictures (n, height, width, 3) of values 0 to 255 in RGB, as the network wants them: Keras's `preprocess_input`.
+    /// Pictures (…, 3) of values 0 to 255 in RGB, as the network wants them: Keras's `preprocess_input`.
     ///
     /// # Errors
     /// [`Error::Shape`] unless there are three channels last.
     pub fn preprocess(self, pictures: &Tensor) -> Result<Tensor> {
-        self.preprocessing().apply(pictures)
+        if pictures.rank() == 0 || pictures.shape().channels() != 3 {
+            let received = pictures.shape().to_string();
+            return Err(Error::shape("preprocess", "pictures must have three channels last", received, ""));
+        }
+        let mut values = pictures.to_vec::<f32>()?;
+        self.pixel_values().apply(&mut values);
+        Tensor::from_vec(values, *pictures.shape(), pictures.device())
+    }
+
+    /// The layer after which fine-tuning trains: the one before the last block of convolutions.
+    pub fn last_frozen_layer(self) -> &'static str {
+        match self {
+            Vgg16 | Vgg19 => "block4_pool",
+            ResNet50 | ResNet50V2 => "conv4_block6_out",
+            ResNet101 | ResNet101V2 => "conv4_block23_out",
+            ResNet152 | ResNet152V2 => "conv4_block36_out",
+            InceptionV3 => "mixed8",
+            Xception => "block13_pool",
+            MobileNet => "conv_pw_11_relu",
+            MobileNetV2 => "block_15_add",
+            SqueezeNet => "fire7_concat",
+        }
     }
 
     /// The names of TensorFlow's own releases of the weights, as Keras's; for the networks where they differ.

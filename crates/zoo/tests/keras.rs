@@ -142,3 +142,13 @@ outputs! {
     mobilenet_computes_as_in_keras: MobileNet;
     mobilenet_v2_computes_as_in_keras: MobileNetV2;
 }
+
+#[test]
+fn fine_tuning_starts_behind_a_layer_of_each_network() {
+    for network in Architecture::ALL {
+        let graph = network.graph(&ZooOptions::features([96, 96, 3])).unwrap();
+        let (last, count) = (network.last_frozen_layer(), graph.layer_names().count());
+        let place = graph.layer_names().position(|name| name == last);
+        assert!(place.is_some_and(|place| place + 1 < count), "{}: {last}", network.name());
+    }
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use striate_formats::{LoadOptions, load_weights, load_weights_with};
 use striate_nn::BuildOptions;
 use striate_tensor::Tensor;
-use striate_zoo::{Architecture, ZooOptions, decode_predictions};
+use striate_zoo::{Architecture, Pretrained, ZooOptions, decode_predictions};
 
 fn weights() -> Option<PathBuf> {
     let folder = std::env::var_os("STRIATE_DATA").map(|data| PathBuf::from(data).join("weights"));
@@ -43,4 +43,21 @@ fn published_weights_fit() {
     let probabilities = model.predict_on(&[mobile.preprocess(&gray).unwrap()]).unwrap().remove(0);
     let guesses = decode_predictions(&probabilities, 3).unwrap();
     assert!(guesses[0][0].probability > guesses[0][1].probability, "{guesses:?}");
+}
+
+#[test]
+fn published_weights_are_found_by_the_network_s_name() {
+    let Some(folder) = weights() else { return };
+    let build = BuildOptions::on(&striate_testkit::reference::device());
+    let data = folder.parent();
+    let vgg = Pretrained::open(Architecture::Vgg16, &ZooOptions::features([64, 48, 3]), &build, data).unwrap();
+    let first = vgg.model.weight("block1_conv1/kernel").unwrap().to_vec::<f32>().unwrap()[0];
+    assert!((first - 0.42947057).abs() < 1e-6, "{first}");
+    assert_eq!(vgg.preparation.to_string(), "photograph 64x48 bilinear caffe");
+    let mobile = Pretrained::open(Architecture::MobileNet, &ZooOptions::default(), &build, data).unwrap();
+    assert_eq!(mobile.model.graph().output_shapes()[0].to_vec(), [1001]);
+    let bare = ZooOptions::features([64, 64, 3]);
+    assert!(Pretrained::open(Architecture::MobileNet, &bare, &build, data).is_ok());
+    let text = Pretrained::open(Architecture::Vgg16, &ZooOptions::default(), &build, data).unwrap_err().to_string();
+    assert!(text.contains("striate data download vgg16") && !text.contains("notop"), "{text}");
 }

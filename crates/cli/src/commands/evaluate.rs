@@ -4,20 +4,58 @@ use crate::arguments::EvaluateArguments;
 use crate::output::Output;
 use serde_json::json;
 use std::process::ExitCode;
+use striate::data::{ClassMode, FolderOptions, ImageFolder, Preparation, locate};
+use striate::formats::ModelFile;
 use striate::prelude::*;
+
+/// The data set that photographs are taken from unless another is named.
+const PHOTOGRAPHS: &str = "cats_and_dogs_small";
 
 /// Runs the command.
 pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
-    let mut model = load(&arguments.model)?;
-    let mnist = match &arguments.data {
-        Some(folder) => Mnist::load_from(folder)?,
-        None => Mnist::load()?,
+    let name = arguments.model.display().to_string();
+    let ModelFile { mut model, class_names, preprocessing, .. } =
+        striate::formats::load(&arguments.model, &Registry::default(), &device()?)?;
+    let (inputs, outputs) = (model.graph().input_shapes(), model.graph().output_shapes());
+    let ([input], [result]) = (&inputs[..], &outputs[..]) else {
+        let received = format!("{} inputs, {} outputs", inputs.len(), outputs.len());
+        return Err(Error::model(name, "the model must have one input and one output", received, ""));
     };
-    let mut training = model.compile(RmsProp::default(), CategoricalCrossentropy, [Accuracy])?;
-    let test = training.evaluate(&mnist.test)?;
+    let preparation = match preprocessing.as_str() {
+        "" => Preparation::guess(input).map_err(|error| error.at(&name))?,
+        text => text.parse().map_err(|error: Error| error.at(&name))?,
+    };
+    let is_binary = result.elements() == 1;
+    let mnist;
+    let pictures;
+    let data: &dyn Dataset = match &preparation {
+        Preparation::Digit => {
+            mnist = match &arguments.data {
+                Some(folder) => Mnist::load_from(folder)?,
+                None => Mnist::load()?,
+            };
+            &mnist.test
+        }
+        Preparation::Photograph(photograph) => {
+            let folder = match &arguments.data {
+                Some(folder) => locate(Some(folder), PHOTOGRAPHS)?,
+                None => locate(None, PHOTOGRAPHS)?,
+            };
+            let test = folder.join("test");
+            let mode = if is_binary { ClassMode::Binary } else { ClassMode::Categorical };
+            let options = FolderOptions { classes: class_names, ..photograph.folder_options(mode) };
+            pictures = ImageFolder::open(if test.is_dir() { &test } else { &folder }, options)?;
+            &pictures
+        }
+    };
+    let mut training = match is_binary {
+        true => model.compile(RmsProp::default(), BinaryCrossentropy, [Accuracy])?,
+        false => model.compile(RmsProp::default(), CategoricalCrossentropy, [Accuracy])?,
+    };
+    let test = training.evaluate_with(data, 50, None, Progress::Auto)?;
     output.text(&test);
     output.object(&json!({
-        "model": arguments.model.display().to_string(),
+        "model": name,
         "samples": test.samples,
         "test_loss": test.get("loss"),
         "test_accuracy": test.get("accuracy"),

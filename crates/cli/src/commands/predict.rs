@@ -5,30 +5,17 @@ use crate::output::Output;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
-use striate::data::digit;
-use striate::formats::{ModelFile, load};
+use striate::data::{PixelValues, Preparation};
+use striate::formats::ModelFile;
 use striate::prelude::*;
+use striate::zoo::{Architecture, Pretrained, ZooOptions, class_of};
 
 /// Runs the command. A picture that cannot be read does not keep the others from their answers.
 pub fn run(arguments: &PredictArguments, output: &Output) -> Result<ExitCode> {
-    let file = load(&arguments.model, &Registry::default(), &device()?)?;
-    // Keras's files do not say how a picture becomes an input; one of MNIST's size becomes it MNIST's way.
-    let is_digit = match (file.preprocessing.as_str(), &file.model.graph().input_shapes()[..]) {
-        ("digit", _) => true,
-        ("", [shape]) => shape.as_slice() == [28, 28, 1],
-        _ => false,
-    };
-    if !is_digit {
-        return Err(Error::model(
-            arguments.model.display().to_string(),
-            "the file must say how a picture becomes an input",
-            format!("preprocessing `{}`", file.preprocessing),
-            "use a model that striate train wrote, or one for pictures of 28x28x1",
-        ));
-    }
+    let classifier = Classifier::open(&arguments.model, arguments.data.as_deref(), arguments.pixels)?;
     let mut code = ExitCode::SUCCESS;
     for image in &arguments.images {
-        match classes(&file, image) {
+        match classifier.classes(image) {
             Ok(mut ranked) => {
                 ranked.truncate(arguments.top);
                 show(image, &ranked, output);
@@ -43,15 +30,82 @@ pub fn run(arguments: &PredictArguments, output: &Output) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Class names with probabilities, the most probable first.
-fn classes(file: &ModelFile, image: &Path) -> Result<Vec<(String, f32)>> {
-    let input = digit::prepare(image)?.to_tensor(file.model.device())?;
-    let outputs = file.model.predict_on(&[input])?;
-    let probabilities = outputs[0].to_vec::<f32>()?;
-    let name = |i: usize| file.class_names.get(i).cloned().unwrap_or_else(|| format!("class {i}"));
-    let mut ranked: Vec<(String, f32)> = probabilities.iter().enumerate().map(|(i, &p)| (name(i), p)).collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    Ok(ranked)
+/// A model that names what pictures show.
+struct Classifier {
+    model: Model,
+    class_names: Vec<String>,
+    preparation: Preparation,
+}
+
+impl Classifier {
+    /// The model of a file, or a network of the zoo with its published weights.
+    fn open(name: &str, data: Option<&Path>, pixels: Option<PixelValues>) -> Result<Classifier> {
+        let mut classifier = match Architecture::from_name(name) {
+            Ok(architecture) if !Path::new(name).exists() => Classifier::of_zoo(architecture, data)?,
+            _ => Classifier::of_file(name, pixels.is_some())?,
+        };
+        if let (Preparation::Photograph(photograph), Some(pixels)) = (&mut classifier.preparation, pixels) {
+            photograph.values = pixels;
+        }
+        Ok(classifier)
+    }
+
+    fn of_zoo(architecture: Architecture, data: Option<&Path>) -> Result<Classifier> {
+        let build = striate::build_options(0)?;
+        let Pretrained { model, preparation, .. } =
+            Pretrained::open(architecture, &ZooOptions::default(), &build, data)?;
+        let classes = model.graph().output_shapes()[0].elements();
+        let name =
+            |class: usize| class_of(class).map_or_else(|| format!("class {class}"), |(_, name)| name.to_string());
+        // TensorFlow's releases have a class for the background before ImageNet's 1000.
+        let class_names = match classes {
+            1001 => std::iter::once("background".to_string()).chain((0..1000).map(name)).collect(),
+            _ => (0..classes).map(name).collect(),
+        };
+        Ok(Classifier { model, class_names, preparation })
+    }
+
+    fn of_file(path: &str, has_pixels: bool) -> Result<Classifier> {
+        let file = striate::formats::load(path, &Registry::default(), &device()?)?;
+        let ModelFile { model, class_names, preprocessing, .. } = file;
+        let preparation = match preprocessing.as_str() {
+            "" => {
+                let inputs = model.graph().input_shapes();
+                let [input] = inputs[..] else {
+                    return Err(Error::model(
+                        path,
+                        "the model must take one picture",
+                        format!("{} inputs", inputs.len()),
+                        "",
+                    ));
+                };
+                let guess = Preparation::guess(&input).map_err(|error| error.at(path))?;
+                if !has_pixels && guess != Preparation::Digit {
+                    eprintln!(
+                        "note: {path} does not say what values pixels have; taken as 0 to 1. --pixels caffe, symmetric or rescale=1 says otherwise"
+                    );
+                }
+                guess
+            }
+            text => text.parse().map_err(|error: Error| error.at(path))?,
+        };
+        Ok(Classifier { model, class_names, preparation })
+    }
+
+    /// Class names with probabilities, the most probable first.
+    fn classes(&self, image: &Path) -> Result<Vec<(String, f32)>> {
+        let input = self.preparation.apply(image, self.model.device())?;
+        let outputs = self.model.predict_on(&[input])?;
+        let mut probabilities = outputs[0].to_vec::<f32>()?;
+        // One unit says how probable the second of two classes is.
+        if let [second] = probabilities[..] {
+            probabilities = vec![1.0 - second, second];
+        }
+        let name = |i: usize| self.class_names.get(i).cloned().unwrap_or_else(|| format!("class {i}"));
+        let mut ranked: Vec<(String, f32)> = probabilities.iter().enumerate().map(|(i, &p)| (name(i), p)).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(ranked)
+    }
 }
 
 fn show(image: &Path, ranked: &[(String, f32)], output: &Output) {

@@ -15,6 +15,7 @@ use striate::tensor::replace_file;
 use striate::train::callback::{Callback, CsvLog, Flow, Moment};
 use striate::train::{EpochRecord, Progress};
 use striate::viz::Curves;
+use striate::zoo::Architecture;
 use striate::{Error, Result};
 
 /// The state of an unfinished run, in the output folder.
@@ -43,6 +44,8 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         checkpoint: checkpoint.clone(),
         resume: arguments.resume,
         skip_bad: arguments.skip_bad,
+        as_lecture: arguments.as_lecture,
+        base: arguments.base.as_deref().map(Architecture::from_name).transpose()?,
         progress: Progress::Auto,
     };
     let hooks = Hooks {
@@ -55,6 +58,10 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         RecipeName::CatsDogs => recipes::cats_dogs::run(&settings, hooks)?,
         RecipeName::CatsDogsAugmented => recipes::cats_dogs::run_augmented(&settings, hooks)?,
         RecipeName::CatsDogsBest => recipes::cats_dogs_best::run(&settings, hooks)?,
+        RecipeName::CatsDogsFeatures => recipes::cats_dogs_features::run(&settings, hooks)?,
+        RecipeName::CatsDogsFrozen => recipes::cats_dogs_frozen::run(&settings, hooks)?,
+        RecipeName::CatsDogsFinetune => recipes::cats_dogs_finetune::run(&settings, hooks)?,
+        RecipeName::Transfer => recipes::transfer::run(&settings, hooks)?,
     };
     let report = write_results(&folder, &recipe, arguments, &outcome, start)?;
     // The run is finished and its results are safe: nothing is left to go on from.

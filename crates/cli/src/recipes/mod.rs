@@ -2,15 +2,22 @@
 
 pub mod cats_dogs;
 pub mod cats_dogs_best;
+pub mod cats_dogs_features;
+pub mod cats_dogs_finetune;
+pub mod cats_dogs_frozen;
 mod digit_pictures;
+pub mod folder_parts;
 mod mirror;
 pub mod mnist;
 pub mod mnist_best;
+pub mod transfer;
+pub mod vgg16;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striate::data::{FolderOptions, ImageFolder, locate};
 use striate::nn::Model;
 use striate::train::{Callback, Evaluation, Fit, History, Progress};
+use striate::zoo::Architecture;
 use striate::{Error, Result};
 
 /// The data set's folder of the recipes for cats and dogs.
@@ -20,7 +27,7 @@ const CATS_AND_DOGS: &str = "cats_and_dogs_small";
 const CACHE_BYTES: usize = 32 << 20;
 
 /// What the command line says about a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Settings {
     /// The folder with the data.
     pub data: Option<PathBuf>,
@@ -40,6 +47,10 @@ pub struct Settings {
     pub resume: bool,
     /// Leave bad files out.
     pub skip_bad: bool,
+    /// Divide pixels by 255 as the lecture does, where the pretrained network wants something else.
+    pub as_lecture: bool,
+    /// The pretrained network of `transfer`.
+    pub base: Option<Architecture>,
     /// How progress is shown.
     pub progress: Progress,
 }
@@ -63,7 +74,7 @@ impl Settings {
         self.weights.as_ref().map_or(Ok(()), |weights| striate::formats::load_weights(model, weights).map(|_| ()))
     }
 
-    /// The photographs of one part: `train`, `validation` or `test`. What is left out because of `skip_bad` is told.
+    /// The photographs of one part: `train`, `validation` or `test`.
     fn photographs(&self, part: &str, options: FolderOptions) -> Result<ImageFolder> {
         let folder = locate(self.data.as_deref(), CATS_AND_DOGS)?.join(part);
         if !folder.is_dir() {
@@ -71,26 +82,42 @@ impl Settings {
                 folder.display().to_string(),
                 "the data must have the folders train, validation and test, with a folder for each class in each",
                 "no such folder",
-                "check --data; cargo xtask download cats-dogs makes them from the archive",
+                "check --data; striate data download cats-dogs --from ARCHIVE makes them",
             ));
         }
         // The other parts are read once an epoch at most.
         let cache_bytes = if part == "train" { CACHE_BYTES } else { 0 };
-        let options = FolderOptions { skip_bad: self.skip_bad, cache_bytes, ..options };
-        let pictures = ImageFolder::open(&folder, options).map_err(|error| match error {
-            Error::Data(violation) if violation.hint.contains("skip_bad") => Error::data(
-                violation.subject,
-                violation.rule,
-                violation.received,
-                "mend or remove them, or give --skip-bad",
-            ),
-            other => other,
-        })?;
+        self.pictures(&folder, FolderOptions { cache_bytes, ..options })
+    }
+
+    /// The pictures of a folder. What is left out because of `skip_bad` is told.
+    fn pictures(&self, folder: &Path, options: FolderOptions) -> Result<ImageFolder> {
+        let pictures = ImageFolder::open(folder, FolderOptions { skip_bad: self.skip_bad, ..options }).map_err(
+            |error| match error {
+                Error::Data(violation) if violation.hint.contains("skip_bad") => Error::data(
+                    violation.subject,
+                    violation.rule,
+                    violation.received,
+                    "mend or remove them, or give --skip-bad",
+                ),
+                other => other,
+            },
+        )?;
         for file in pictures.skipped() {
             eprintln!("note: left out {}: {}", file.path.display(), file.reason);
         }
         Ok(pictures)
     }
+}
+
+/// Gives a network the weights that another has under the same paths.
+fn take_over(model: &mut Model, from: &Model) -> Result<()> {
+    for (spec, value) in from.weights() {
+        if model.weight(&spec.path).is_some() {
+            model.set_weight(&spec.path, value)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a run gives.

@@ -59,7 +59,7 @@ fn data_that_is_missing_or_damaged_is_named() {
     };
     with(Path::new("/nowhere/at/all"), &["/nowhere/at/all", "must exist", "no such folder"]);
     let empty = tempfile::tempdir().unwrap();
-    with(empty.path(), &["train-images-idx3-ubyte.gz", "needs this file", "cargo xtask download mnist"]);
+    with(empty.path(), &["train-images-idx3-ubyte.gz", "needs this file", "striate data download mnist"]);
 
     let mut header = vec![0, 0, 8, 3, 0, 0, 0x27, 0x10, 0, 0, 0, 28, 0, 0, 0, 28];
     header.extend([0; 1000]);

@@ -3,10 +3,12 @@
 mod augment;
 mod bench;
 mod convert;
+mod data;
 mod errors;
 mod interrupted;
 mod photographs;
 mod predict;
+mod pretrained;
 mod process;
 mod summary;
 mod train;

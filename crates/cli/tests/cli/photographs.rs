@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// A folder with train, validation and test, with `each` pictures of both classes in each.
-fn pictures(each: u32) -> tempfile::TempDir {
+pub fn pictures(each: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (part, shade) in [("train", 0), ("validation", 40), ("test", 80)] {
         for (class, across) in [("cats", true), ("dogs", false)] {
@@ -131,7 +131,7 @@ fn bad_files_are_named_or_left_out() {
 fn data_that_is_not_there_is_named() {
     let (data, out) = (pictures(2), tempfile::tempdir().unwrap());
     fs::remove_dir_all(data.path().join("validation")).unwrap();
-    let words = ["validation", "the folders train, validation and test", "cargo xtask download cats-dogs"];
+    let words = ["validation", "the folders train, validation and test", "striate data download cats-dogs"];
     fail(train("cats-dogs", data.path(), out.path(), &[]), 1, &words);
     fs::remove_dir_all(data.path().join("train/dogs")).unwrap();
     fail(train("cats-dogs-best", data.path(), out.path(), &[]), 1, &["at least two classes", "only cats"]);

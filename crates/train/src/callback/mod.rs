@@ -40,6 +40,24 @@ pub struct Moment<'a> {
     pub history: &'a History,
 }
 
+/// How far an epoch has come.
+pub struct StepEnd<'a> {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// How many epochs the run is to have.
+    pub epochs: usize,
+    /// The step within the epoch, counted from 1.
+    pub step: usize,
+    /// Steps an epoch.
+    pub steps: usize,
+    /// Samples of this step.
+    pub samples: usize,
+    /// The loss of this step's batch, before its change of the weights.
+    pub loss: f64,
+    /// The means of `loss` and of the metrics over the epoch so far; they cost something, so ask for them only when they are shown.
+    pub values: &'a dyn Fn() -> Vec<(String, f64)>,
+}
+
 /// Looks on while a model trains.
 pub trait Callback: Send {
     /// Called before the first epoch; a run that goes on from a checkpoint has its history then.
@@ -48,6 +66,15 @@ pub trait Callback: Send {
     /// An error ends training.
     fn on_train_begin(&mut self, moment: &mut Moment<'_>) -> Result<()> {
         let _ = moment;
+        Ok(())
+    }
+
+    /// Called after each step; what takes long here slows training down.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn on_step_end(&mut self, step: &StepEnd<'_>) -> Result<()> {
+        let _ = step;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod average;
 mod callbacks;
 mod class_weights;
 mod fit;
+mod frozen_base;
 mod losses;
 mod memory;
 mod metrics;

@@ -1,20 +1,18 @@
 //! `striate augment`: what random changes make of a picture, on one sheet.
 
-mod sheet;
-
 use crate::output::Output;
 use clap::{ArgAction, Args, ValueEnum};
 use serde_json::json;
-use sheet::{Cell, sheet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use striate::data::augment::{
     Augmentation, FillMode, PictureChange, RandAugment, RandomErasing, Shift, TrivialAugment, Variant, Zoom,
 };
-use striate::data::image_file::{Colour, MAX_PIXELS, Picture, read, write_png};
+use striate::data::image_file::{Colour, MAX_PIXELS, Picture, read};
 use striate::data::{Filter, Fit, resize};
 use striate::tensor::Key;
+use striate::viz::{Cell, Sheet, image_of, write_png};
 use striate::{Error, Result};
 
 /// The lecture's shear of 0.2 meant radians; Keras has taken degrees since.
@@ -107,7 +105,12 @@ pub fn run(arguments: &AugmentArguments, output: &Output) -> Result<ExitCode> {
     let (height, width) = arguments.size;
     let pixels = (arguments.count + 1) * (height * width) as u64;
     if pixels > MAX_PIXELS {
-        return Err(too_large(format!("{pixels} pixels of pictures")));
+        return Err(Error::argument(
+            "--count",
+            format!("the sheet's pictures may have at most {MAX_PIXELS} pixels"),
+            pixels.to_string(),
+            "show fewer, or smaller ones",
+        ));
     }
     let augmentation = augmentation(arguments);
     augmentation.check()?;
@@ -121,7 +124,7 @@ pub fn run(arguments: &AugmentArguments, output: &Output) -> Result<ExitCode> {
     let picture = read(&arguments.image, Colour::Rgb)?;
     let picture = resize(&picture, arguments.size, Filter::Bilinear, Fit::Stretch)?;
 
-    let mut cells = vec![Cell { picture: picture.clone(), lines: vec!["as it is".into()] }];
+    let mut cells = vec![Cell::new(image_of(&picture)?, "").line("as it is")];
     for number in 1..=arguments.count {
         let key = Key::new(arguments.seed).fold(number);
         let source = match &policy {
@@ -139,9 +142,10 @@ pub fn run(arguments: &AugmentArguments, output: &Output) -> Result<ExitCode> {
         lines.extend((values != before).then(|| "rectangle erased".to_string()));
         output.text(format!("{number}: {variant}"));
         output.object(&object(number, &variant));
-        cells.push(Cell { picture: Picture::new(bytes, height, width, Colour::Rgb)?, lines });
+        let image = image_of(&Picture::new(bytes, height, width, Colour::Rgb)?)?;
+        cells.push(Cell { image, heading: String::new(), lines });
     }
-    write_png(&arguments.preview, &sheet(&cells)?)?;
+    write_png(&arguments.preview, &Sheet::new(cells).image()?)?;
     let path = arguments.preview.display().to_string();
     output.text(format!("wrote {path}"));
     output.object(&json!({ "event": "sheet", "path": path, "seed": arguments.seed }));
@@ -234,14 +238,4 @@ fn size(text: &str) -> std::result::Result<(usize, usize), String> {
         Err(error) => Err(error.to_string()),
     };
     Ok((side(height)?, side(width)?))
-}
-
-/// What [`sheet()`] cannot do.
-fn too_large(received: String) -> Error {
-    Error::argument(
-        "--count",
-        "the sheet may have at most 16384 pixels a side",
-        received,
-        "show fewer, or smaller ones",
-    )
 }

@@ -5,10 +5,8 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use striate_tensor::{Error, Result};
 use zip::ZipArchive;
-
-/// The folder that the program looks for.
-pub const FOLDER: &str = "cats_and_dogs_small";
 
 /// What of either class goes where, by number.
 const PARTS: [(&str, Range<u32>); 3] = [("train", 0..1000), ("validation", 1000..1500), ("test", 1500..2000)];
@@ -20,35 +18,51 @@ const MOST_BYTES_IN_ALL: u64 = 1 << 30;
 /// More damaged photographs than this mean that the archive is.
 const MOST_BAD: usize = 40;
 
-const WHERE: &str =
-    "the photographs may not be passed on, so nothing is downloaded here. Get one of these archives yourself:
-  https://www.kaggle.com/c/dogs-vs-cats/data (Kaggle, with a login: dogs-vs-cats.zip or train.zip; the lecture's own)
-  https://www.microsoft.com/en-us/download/details.aspx?id=54765 (Microsoft: kagglecatsanddogs_5340.zip; the same \
-photographs, perhaps under other numbers)
-then: cargo xtask download cats-dogs --from ARCHIVE";
-
 /// Cat or dog, and which.
 type Photograph = (&'static str, u32);
 
-/// Makes `folder` with train, validation and test out of an archive; says where to get one if none is given.
-pub fn run(from: Option<&Path>, folder: &Path) -> Result<(), String> {
-    let archive = from.ok_or(WHERE)?;
+/// Makes `folder` with train, validation and test out of an archive; gives what was made, in words.
+pub(super) fn make(archive: &Path, folder: &Path) -> Result<String> {
     if folder.exists() {
-        return Err(format!("{} is there already; move it away first", folder.display()));
+        let hint = "move it away first";
+        return Err(Error::data(
+            folder.display().to_string(),
+            "the folder is made anew",
+            "one that is there already",
+            hint,
+        ));
     }
     let parent = folder.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(|error| format!("{}: {error}", parent.display()))?;
+    fs::create_dir_all(parent).map_err(|error| Error::io(parent, "making the folder", error))?;
     // Everything is made aside and renamed when it is whole.
-    let aside = parent.join(format!(".{FOLDER}.{}.tmp", std::process::id()));
-    let made = extract(archive, &aside).and_then(|text| {
-        fs::rename(&aside, folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        Ok(text)
-    });
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let aside = parent.join(format!(".{name}.{}.tmp", std::process::id()));
+    let made = extract(archive, &aside)
+        .map_err(|reason| {
+            let rule = "the archive must hold the labelled photographs, whole";
+            Error::data(archive.display().to_string(), rule, reason, "get it again; striate data list says where")
+        })
+        .and_then(|text| {
+            fs::rename(&aside, folder).map_err(|error| Error::io(folder, "making", error))?;
+            Ok(text)
+        });
     if made.is_err() {
         let _ = fs::remove_dir_all(&aside);
     }
-    println!("{}: {}", folder.display(), made?);
-    Ok(())
+    made
+}
+
+/// The photographs that the split has, and those that `folder` has.
+pub(super) fn count(folder: &Path) -> (usize, usize) {
+    let (mut wanted, mut there) = (0, 0);
+    for (part, numbers) in PARTS {
+        for class in ["cat", "dog"] {
+            let inner = folder.join(part).join(format!("{class}s"));
+            wanted += numbers.len();
+            there += numbers.clone().filter(|number| inner.join(format!("{class}.{number}.jpg")).is_file()).count();
+        }
+    }
+    (wanted, there)
 }
 
 fn extract(archive: &Path, to: &Path) -> Result<String, String> {
@@ -166,6 +180,8 @@ mod tests {
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
 
+    const FOLDER: &str = "cats_and_dogs_small";
+
     fn archive(entries: impl IntoIterator<Item = (String, Vec<u8>)>) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, bytes) in entries {
@@ -189,15 +205,15 @@ mod tests {
         all(|class, number| format!("train/{class}.{number}.jpg"))
     }
 
-    fn make(bytes: &[u8]) -> (tempfile::TempDir, Result<(), String>) {
+    fn made(bytes: &[u8]) -> (tempfile::TempDir, Result<String>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("archive.zip");
         fs::write(&path, bytes).unwrap();
-        let result = run(Some(&path), &folder.path().join("data").join(FOLDER));
+        let result = make(&path, &folder.path().join("data").join(FOLDER));
         (folder, result)
     }
 
-    fn count(folder: &Path) -> usize {
+    fn entries_in(folder: &Path) -> usize {
         fs::read_dir(folder).unwrap().count()
     }
 
@@ -206,16 +222,17 @@ mod tests {
         let microsoft = all(|class, n| format!("PetImages/{}{}/{n}.jpg", class[..1].to_uppercase(), &class[1..]));
         let nested = vec![("train.zip".into(), archive(kaggle())), ("test1.zip".into(), vec![1, 2, 3])];
         for entries in [kaggle(), microsoft, nested] {
-            let (folder, result) = make(&archive(entries));
+            let (folder, result) = made(&archive(entries));
             result.unwrap();
             let data = folder.path().join("data");
-            assert_eq!(count(&data), 1, "nothing is left beside it");
+            assert_eq!(count(&data.join(FOLDER)), (4000, 4000));
+            assert_eq!(entries_in(&data), 1, "nothing is left beside it");
             let data = data.join(FOLDER);
-            assert_eq!(count(&data), 3);
+            assert_eq!(entries_in(&data), 3);
             for (part, photographs) in [("train", 1000), ("validation", 500), ("test", 500)] {
-                assert_eq!(count(&data.join(part)), 2);
+                assert_eq!(entries_in(&data.join(part)), 2);
                 for class in ["cats", "dogs"] {
-                    assert_eq!(count(&data.join(part).join(class)), photographs);
+                    assert_eq!(entries_in(&data.join(part).join(class)), photographs);
                 }
             }
             for (path, class, number) in [
@@ -252,11 +269,11 @@ mod tests {
             (whole[..whole.len() / 2].to_vec(), "no zip archive"),
             (b"nothing of the kind".to_vec(), "no zip archive"),
         ] {
-            let (folder, result) = make(&bytes);
-            let text = result.unwrap_err();
+            let (folder, result) = made(&bytes);
+            let text = result.unwrap_err().to_string();
             assert!(text.contains(word), "{text}");
-            assert_eq!(count(&folder.path().join("data")), 0, "{word}");
-            assert_eq!(count(folder.path()), 2, "{word}");
+            assert_eq!(entries_in(&folder.path().join("data")), 0, "{word}");
+            assert_eq!(entries_in(folder.path()), 2, "{word}");
         }
     }
 
@@ -264,10 +281,10 @@ mod tests {
     fn single_damaged_photographs_are_left_out() {
         let mut entries = kaggle();
         entries.iter_mut().find(|(name, _)| name == "train/cat.666.jpg").unwrap().1.clear();
-        let (folder, result) = make(&archive(entries));
+        let (folder, result) = made(&archive(entries));
         result.unwrap();
         let cats = folder.path().join("data").join(FOLDER).join("train/cats");
-        assert_eq!(count(&cats), 999);
+        assert_eq!(entries_in(&cats), 999);
         assert!(!cats.join("cat.666.jpg").exists());
     }
 
@@ -286,11 +303,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_not_touched_and_without_an_archive_its_place_is_told() {
+    fn what_is_there_is_not_touched() {
         let folder = tempfile::tempdir().unwrap();
-        let text = run(None, &folder.path().join(FOLDER)).unwrap_err();
-        assert!(text.contains("kaggle.com/c/dogs-vs-cats") && text.contains("--from ARCHIVE"), "{text}");
-        let text = run(Some(&folder.path().join("a.zip")), folder.path()).unwrap_err();
+        let text = make(&folder.path().join("a.zip"), folder.path()).unwrap_err().to_string();
         assert!(text.contains("is there already"), "{text}");
     }
 }

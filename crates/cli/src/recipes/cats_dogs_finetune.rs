@@ -1,0 +1,66 @@
+//! The lecture's fine-tuning: from the network of `cats-dogs-frozen`, VGG16's last block is trained too, slowly.
+
+use super::vgg16::{self, BATCH};
+use super::{Hooks, Outcome, Settings, cats_dogs};
+use std::path::Path;
+use striate::data::augment::Augmented;
+use striate::formats::ModelFile;
+use striate::prelude::*;
+
+/// Where the network of `cats-dogs-frozen` lies unless `--weights` says something else.
+const HEAD: &str = "runs/cats-dogs-frozen/model.keras";
+
+/// The first layer that is trained.
+const FIRST: &str = "vgg16/block5_conv1";
+
+/// 10 epochs of RMSprop at a rate of 1e-5, 100 steps each, with everything from `block5_conv1` on thawed.
+pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
+    let head = settings.weights.as_deref().unwrap_or(Path::new(HEAD));
+    if !head.is_file() {
+        return Err(Error::data(
+            head.display().to_string(),
+            "fine-tuning starts from a classifier that was trained on the frozen base",
+            "no such file",
+            "run striate train cats-dogs-frozen first, or name its model with --weights",
+        ));
+    }
+    let ModelFile { mut model, preprocessing, .. } = striate::formats::load(head, &Registry::default(), &device()?)?;
+    let photograph = match preprocessing.parse() {
+        Ok(Preparation::Photograph(photograph)) => photograph,
+        // A file of Keras does not say.
+        _ => vgg16::photograph(settings),
+    };
+    thaw_from(&mut model, FIRST)?;
+    (hooks.on_model)(&model);
+    let train = Augmented::new(vgg16::photographs(settings, "train", &photograph)?, cats_dogs::augmentation())?;
+    let validation = vgg16::photographs(settings, "validation", &photograph)?;
+    let class_names = validation.class_names().to_vec();
+    let mut training = model.compile(RmsProp::new(1e-5), BinaryCrossentropy, [Accuracy])?;
+    let history = training.fit(
+        &train,
+        Fit {
+            epochs: settings.epochs.unwrap_or(10),
+            steps_per_epoch: settings.steps_per_epoch.or(Some(100)),
+            batch_size: settings.batch_size.unwrap_or(BATCH),
+            validation: Some(&validation),
+            prefetch: 2,
+            ..settings.fit(hooks.callbacks)
+        },
+    )?;
+    let test = vgg16::photographs(settings, "test", &photograph)?;
+    let test = training.evaluate_with(&test, BATCH, None, settings.progress)?;
+    let preparation = Preparation::Photograph(photograph);
+    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
+}
+
+/// Freezes the layers of the base before the one with this path.
+fn thaw_from(model: &mut Model, first: &str) -> Result<()> {
+    model.set_trainable("vgg16", false)?;
+    let paths = model.layer_paths();
+    let thawed = paths.iter().skip_while(|path| *path != first).filter(|path| path.starts_with("vgg16/"));
+    for path in thawed {
+        model.set_trainable(path, true)?;
+    }
+    // Also refuses a path that there is none of.
+    model.set_trainable(first, true)
+}

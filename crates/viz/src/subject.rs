@@ -1,0 +1,191 @@
+//! A model with what is needed to show it pictures.
+
+use std::path::Path;
+use striate_data::image_file::{Colour, Picture};
+use striate_data::{Photograph, PixelValues, Preparation, locate};
+use striate_formats::{LoadOptions, ModelFile, load, load_weights_with};
+use striate_nn::{BuildOptions, Model, Registry};
+use striate_tensor::{Device, Error, Result, Shape, Tensor};
+use striate_zoo::{Architecture, ZooOptions, class_of};
+
+/// A model, how a picture becomes its input, and its classes.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The model.
+    pub model: Model,
+    /// How a picture becomes an input.
+    pub preparation: Preparation,
+    /// The classes' names by index; empty if they are not known.
+    pub class_names: Vec<String>,
+}
+
+/// Weights that are known to lie in the folder of data, and whether they have the classifier's of ImageNet with a background class.
+const KNOWN: [(Architecture, &str, bool); 3] = [
+    (Architecture::Vgg16, "vgg16_imagenet_notop.safetensors", false),
+    (Architecture::MobileNet, "mobilenet_v1_1.0_224_imagenet1001.safetensors", true),
+    (Architecture::SqueezeNet, "squeezenet_v1.1_imagenet_notop.h5", false),
+];
+
+impl Subject {
+    /// A network of the zoo with its published weights (`vgg16`, `mobilenet`), or a model file. `size` is the pictures' height and
+    /// width, for a network whose size is free; `data` is the folder that holds `weights/`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the weights are not there; those of [`load`] for a file.
+    pub fn open(name: &str, size: Option<usize>, data: Option<&Path>, device: &Device) -> Result<Self> {
+        if !Path::new(name).is_file()
+            && let Ok(architecture) = Architecture::from_name(name)
+        {
+            return Subject::of_zoo(architecture, size, data, device);
+        }
+        Subject::of_file(load(name, &Registry::default(), device)?)
+    }
+
+    /// A network of the zoo with its published weights.
+    ///
+    /// # Errors
+    /// As [`Subject::open`].
+    pub fn of_zoo(
+        architecture: Architecture,
+        size: Option<usize>,
+        data: Option<&Path>,
+        device: &Device,
+    ) -> Result<Self> {
+        let Some((_, file, has_top)) = KNOWN.into_iter().find(|(known, ..)| *known == architecture) else {
+            return Err(Error::data(
+                architecture.name(),
+                "the network's weights must be known",
+                "no published file",
+                "use vgg16, mobilenet or squeezenet, or a model file",
+            ));
+        };
+        let path = locate(data, &format!("weights/{file}"))?;
+        let side = size.unwrap_or_else(|| architecture.default_size());
+        let shape = [side, side, 3];
+        let options = match has_top {
+            true => ZooOptions { classes: 1001, input_shape: Some(shape), ..ZooOptions::default() },
+            false => ZooOptions::features(shape),
+        };
+        let mut model = architecture.model(&options, &BuildOptions::on(device))?;
+        let load = LoadOptions { renaming: architecture.tensorflow_names(), ..LoadOptions::default() };
+        let report = load_weights_with(&mut model, path, &load)?;
+        if !report.missing.is_empty() || !report.mismatched.is_empty() {
+            return Err(Error::data(file, "the file must hold every weight of the network", report.to_string(), ""));
+        }
+        let values = match architecture {
+            Architecture::Vgg16 | Architecture::Vgg19 | Architecture::SqueezeNet => PixelValues::Caffe,
+            _ => PixelValues::Symmetric,
+        };
+        let names = (0..1000).filter_map(class_of).map(|(_, name)| name.replace('_', " "));
+        let class_names =
+            if has_top { std::iter::once("background".into()).chain(names).collect() } else { Vec::new() };
+        let preparation = Preparation::Photograph(Photograph { values, ..Photograph::new(side, side) });
+        Ok(Subject { model, preparation, class_names })
+    }
+
+    /// The model of a file; where the file does not say how a picture becomes an input, the input's shape does.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a model of several inputs, or whose input is no picture.
+    pub fn of_file(file: ModelFile) -> Result<Self> {
+        let ModelFile { model, class_names, preprocessing } = file;
+        let shape = match model.graph().input_shapes()[..] {
+            [shape] => shape,
+            ref many => {
+                let received = format!("{} inputs", many.len());
+                return Err(Error::shape(model.name(), "the model must take one picture", received, ""));
+            }
+        };
+        let preparation = match preprocessing.as_str() {
+            "" => Preparation::guess(&shape)?,
+            text => text.parse()?,
+        };
+        if preparation.input_shape() != shape {
+            let rule = format!("the model's input must be the picture that its file speaks of, `{preparation}`");
+            return Err(Error::shape(model.name(), rule, shape.to_string(), ""));
+        }
+        Ok(Subject { model, preparation, class_names })
+    }
+
+    /// The input's shape, without the batch axis.
+    pub fn input_shape(&self) -> Shape {
+        self.preparation.input_shape()
+    }
+
+    /// A picture as the model's input, (1, height, width, channels).
+    ///
+    /// # Errors
+    /// As [`Preparation::apply_to`].
+    pub fn input(&self, picture: &Picture) -> Result<Tensor> {
+        self.preparation.apply_to(picture, self.model.device())
+    }
+
+    /// The range of the input's values.
+    pub fn values(&self) -> PixelValues {
+        match &self.preparation {
+            Preparation::Digit => PixelValues::Rescale(255f32.recip()),
+            Preparation::Photograph(photograph) => photograph.values,
+        }
+    }
+
+    /// The colour in which pictures are read for the model.
+    pub fn colour(&self) -> Colour {
+        match &self.preparation {
+            Preparation::Digit => Colour::Rgb,
+            Preparation::Photograph(photograph) => photograph.colour,
+        }
+    }
+
+    /// How many classes the model tells apart: its outputs, or two for a single one.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a model whose output is no vector.
+    pub fn classes(&self) -> Result<usize> {
+        match self.model.graph().output_shapes()[..] {
+            [shape] if shape.rank() == 1 => Ok(shape[0].max(2)),
+            ref shapes => Err(Error::shape(
+                self.model.name(),
+                "the model must end in one vector of classes",
+                format!("{shapes:?}"),
+                "a network without its top knows no classes",
+            )),
+        }
+    }
+
+    /// The name of a class.
+    pub fn class_name(&self, class: usize) -> String {
+        self.class_names.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+    }
+
+    /// The class of a number or a name; capitals, `_` and spaces play no part.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a class that the model does not know.
+    pub fn class_by_name(&self, text: &str) -> Result<usize> {
+        let plain = |name: &str| name.to_lowercase().replace(['_', ' ', '-'], "");
+        let classes = self.classes()?;
+        let found = match text.parse::<usize>() {
+            Ok(number) => (number < classes).then_some(number),
+            Err(_) => self.class_names.iter().position(|name| plain(name) == plain(text)),
+        };
+        found.ok_or_else(|| {
+            let rule = format!("the class must be one of the model's {classes}, by number or name");
+            Error::argument("class", rule, format!("`{text}`"), "")
+        })
+    }
+
+    /// The probabilities of all classes for inputs (n, …), a row each; of a single output p the row (1 − p, p).
+    ///
+    /// # Errors
+    /// As [`Model::predict_on`].
+    pub fn probabilities(&self, inputs: &Tensor) -> Result<Vec<Vec<f32>>> {
+        self.classes()?;
+        let output = self.model.predict_on(std::slice::from_ref(inputs))?.swap_remove(0);
+        let columns = output.shape().channels();
+        let rows = output.to_vec::<f32>()?;
+        Ok(match columns {
+            1 => rows.iter().map(|&p| vec![1.0 - p, p]).collect(),
+            _ => rows.chunks(columns.max(1)).map(<[f32]>::to_vec).collect(),
+        })
+    }
+}
