@@ -142,7 +142,31 @@ def adapted():
     return keras.Model(image, L.GlobalAveragePooling2D()(normal(image)), name="adapted")
 
 
-MODELS = {"stack": stack, "branches": branches, "nested": nested, "series": series, "volume": volume, "adapted": adapted}
+def steps():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 4)),
+            L.RandomFlip("horizontal"),
+            L.RandomContrast(0.2),
+            L.CenterCrop(6, 6),
+            L.Reshape((3, 4, 4, 3)),
+            L.TimeDistributed(L.Conv2D(4, 3, activation="relu", kernel_regularizer="l2")),
+            L.GroupNormalization(2),
+            L.TimeDistributed(L.BatchNormalization()),
+            L.TimeDistributed(L.Flatten()),
+            L.UnitNormalization(),
+            L.AlphaDropout(0.2),
+            L.ActivityRegularization(l2=0.1),
+            L.Identity(),
+            L.TimeDistributed(L.Dense(3), name="each"),
+            L.Flatten(),
+            L.Dense(2),
+        ],
+        name="steps",
+    )
+
+
+MODELS = {"stack": stack, "branches": branches, "nested": nested, "series": series, "volume": volume, "adapted": adapted, "steps": steps}
 BATCH = 2
 
 
@@ -238,7 +262,7 @@ def make():
         model = build()
         give_weights(model)
         inputs, outputs = answers(model)
-        endings = [".keras", ".h5", ".weights.h5"] if name in ("branches", "nested") else [".keras"]
+        endings = [".keras", ".h5", ".weights.h5"] if name in ("branches", "nested", "steps") else [".keras"]
         for ending in endings:
             (model.save_weights if ending == ".weights.h5" else model.save)(FOLDER / (name + ending))
         expected[name] = note(model, inputs, outputs, [name + ending for ending in endings])

@@ -8,6 +8,7 @@ mod floors;
 mod memcheck;
 mod run;
 mod smoke;
+mod test_page;
 
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,12 @@ enum Task {
     Test,
     /// Train MNIST for one epoch with the release program and check what it says and writes.
     Smoke,
+    /// Drive the pages that the program serves in headless Chromium; skips with a word where there is none.
+    TestPage {
+        /// Strokes of the memory test.
+        #[arg(long, default_value_t = 1000)]
+        strokes: usize,
+    },
     /// Run the kernels' edge tests under valgrind's memcheck; skips with a word where valgrind is not installed.
     Memcheck,
     /// Measure `striate bench` against other programs, in turn, and print a table with ratios.
@@ -71,6 +78,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(root),
         Task::Test => run::cargo(root, &["test", "--workspace", "--quiet"]),
         Task::Smoke => smoke::run(root),
+        Task::TestPage { strokes } => test_page::run(root, strokes),
         Task::Memcheck => memcheck::run(root),
         Task::BenchPeers { workloads, rounds, repeat, threads, data, venv } => {
             bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, data, venv })

@@ -8,6 +8,13 @@ fn program() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
+/// Cargo with these arguments, not started yet.
+pub fn cargo_command(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.args(arguments).current_dir(root);
+    command
+}
+
 /// Runs cargo, its output shown.
 pub fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
     eprintln!("cargo {}", arguments.join(" "));

@@ -2,11 +2,13 @@
 
 use crate::commands::advise::AdviseArguments;
 use crate::commands::augment::AugmentArguments;
+use crate::commands::curves::CurvesArguments;
 use crate::commands::data::DataArguments;
 use crate::commands::dream::DreamArguments;
 use crate::commands::explain::ExplainArguments;
 use crate::commands::kernels::KernelsArguments;
 use crate::commands::style::StyleArguments;
+use crate::serve::{LiveArguments, ServeArguments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use striate::data::PixelValues;
@@ -64,12 +66,16 @@ pub enum Command {
     Explain(Box<ExplainArguments>),
     /// Show what small kernels, ReLU and pooling make of a picture, and a kernel sliding over numbers.
     Kernels(KernelsArguments),
+    /// Draw the curves of a run, or of several on the same axes.
+    Curves(CurvesArguments),
     /// DeepDream: change a picture so that layers of a network respond more strongly.
     Dream(DreamArguments),
     /// Paint a picture in the style of another.
     Style(StyleArguments),
     /// Fetch, check and list data sets and weight files.
     Data(DataArguments),
+    /// Serve a page on which one draws a digit, or drops a picture, and watches every layer respond.
+    Serve(ServeArguments),
     /// Show what this program found on this machine: processor, threads, data.
     Doctor,
     /// Measure speed on fixed workloads.
@@ -147,6 +153,9 @@ pub struct TrainArguments {
     /// Also print where the time goes, layer by layer, and write OUT/trace.json for chrome://tracing.
     #[arg(long)]
     pub profile: bool,
+    /// A page that shows the run.
+    #[command(flatten)]
+    pub live: LiveArguments,
 }
 
 /// `striate evaluate`.

@@ -9,6 +9,7 @@ mod output;
 mod process;
 mod profile;
 mod recipes;
+mod serve;
 
 use arguments::{Cli, Command, ConvAlgorithmName};
 use clap::Parser;
@@ -48,9 +49,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Augment(arguments) => commands::augment::run(&arguments, &output),
         Command::Explain(arguments) => commands::explain::run(&arguments, &output),
         Command::Kernels(arguments) => commands::kernels::run(&arguments, &output),
+        Command::Curves(arguments) => commands::curves::run(&arguments, &output),
         Command::Dream(arguments) => commands::dream::run(&arguments, &output),
         Command::Style(arguments) => commands::style::run(&arguments, &output),
         Command::Data(arguments) => commands::data::run(&arguments, &output),
+        Command::Serve(arguments) => serve::run(&arguments, &output),
         Command::Doctor => commands::doctor::run(&output),
         Command::Bench(arguments) => bench::run(&arguments, &output),
     }

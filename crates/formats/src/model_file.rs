@@ -139,7 +139,7 @@ impl WeightsFile {
                 "load the weights into a model that is there already (--weights of a recipe)",
             )
         })?;
-        let translated = dialect::translate(config, options.input_shape.as_deref())?;
+        let translated = dialect::translate(config, options.input_shape.as_deref(), self.is_before_keras_3())?;
         model_json::check_layers(&self.name, &translated, registry)?;
         let graph = registry.graph_from_json(&translated)?;
         // A damaged config must not make us allocate what the file cannot fill.
@@ -152,7 +152,7 @@ impl WeightsFile {
             ));
         }
         let untrained = model_json::untrained_layers(config);
-        let mut model = Model::from_graph(graph, &BuildOptions::on(device))?;
+        let mut model = Model::from_graph_zeroed(graph, &BuildOptions::on(device))?;
         // Before the weights: the order in which Keras keeps them depends on it.
         let paths = model.layer_paths();
         for path in untrained.iter().filter(|path| paths.contains(path)) {

@@ -7,7 +7,7 @@ use crate::stored::{Bytes, Number, StoredTensor};
 use crate::zip_archive;
 use std::sync::Arc;
 use striate_npy::{Header, Kind, is_npy, to_f32_file};
-use striate_tensor::{Error, Result};
+use striate_tensor::Result;
 
 /// The arrays of an archive with their names, sorted. Members that are no arrays of numbers are left aside.
 ///
@@ -67,7 +67,7 @@ mod tests {
     }
 
     fn npy(header: &str, data: &[u8]) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = b"\x93NUMPY".to_vec();
         bytes.extend([1, 0]);
         bytes.extend((header.len() as u16).to_le_bytes());
         bytes.extend(header.as_bytes());

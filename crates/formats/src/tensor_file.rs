@@ -1,6 +1,7 @@
 //! Named tensors with a text for each key of some metadata, as one safetensors file.
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -20,17 +21,39 @@ pub fn write_tensors<'a>(
     let failed = |error: safetensors::SafeTensorError| {
         Error::data(path.display().to_string(), "tensors must fit the format", error.to_string(), "")
     };
-    let mut raw: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    let mut views = Vec::new();
     for (name, tensor) in tensors {
-        let numbers = tensor.cast(DType::F32)?.to_vec::<f32>()?;
-        let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        raw.push((name, tensor.shape().to_vec(), bytes));
-    }
-    let mut views = Vec::with_capacity(raw.len());
-    for (name, shape, bytes) in &raw {
-        views.push((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?));
+        let numbers = match tensor.as_slice::<f32>() {
+            Ok(here) => Cow::Borrowed(here),
+            // Of another type, or on a device of its own.
+            Err(_) => tensor.cast(DType::F32)?.to_vec::<f32>()?.into(),
+        };
+        views.push((name, Numbers { shape: tensor.shape().to_vec(), numbers }));
     }
     replace_file(path, &safetensors::serialize(views, Some(metadata)).map_err(failed)?)
+}
+
+/// A tensor whose bytes are made when the file takes them, so that no more than one exists a second time beside the file.
+struct Numbers<'a> {
+    shape: Vec<usize>,
+    numbers: Cow<'a, [f32]>,
+}
+
+impl View for Numbers<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        self.numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+        bytes.into()
+    }
+    fn data_len(&self) -> usize {
+        4 * self.numbers.len()
+    }
 }
 
 /// A safetensors file in memory, its header checked against its length.

@@ -239,6 +239,14 @@ impl WeightsFile {
         self.tensors().map(|(_, tensor)| tensor.elements()).fold(0, usize::saturating_add)
     }
 
+    /// Whether Keras 1, 2 or tf.keras wrote it: some words had another meaning then.
+    pub(crate) fn is_before_keras_3(&self) -> bool {
+        match &self.keras_version {
+            Some(version) => version.starts_with("1.") || version.starts_with("2."),
+            None => self.format == Format::KerasH5,
+        }
+    }
+
     /// Whether Keras 1 wrote it, or weights of an unknown Keras, which then was the first.
     pub(crate) fn is_keras_1(&self) -> bool {
         match &self.keras_version {

@@ -71,10 +71,11 @@ pub struct Costs {
 /// What training holds because of one layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Kept {
-    /// Bytes of a sample's output; 0 where it is a view of the input.
-    output: usize,
-    /// Bytes of a sample's output, a view or not.
-    gradient: usize,
+    /// Numbers of a sample's output.
+    numbers: usize,
+    /// How many blocks of that size backward needs: the output as a rule.
+    blocks: usize,
+    /// Bytes of the gradients of its weights.
     weights: usize,
     /// Whether backward gets here at all.
     is_reached: bool,
@@ -121,6 +122,7 @@ impl Costs {
         let mut sights: Vec<Sight> = Vec::with_capacity(graph.steps.len());
         let mut reached: Vec<bool> = Vec::with_capacity(graph.steps.len());
         let mut seen = vec![false; graph.members.len()];
+        let kept = kept_for_consumers(graph);
         for (i, step) in graph.steps.iter().enumerate() {
             let member = &graph.members[step.member];
             let before = step.inputs.iter().map(|&input| &sights[input]);
@@ -151,14 +153,18 @@ impl Costs {
             }
             let input_shapes: Vec<Shape> = step.inputs.iter().map(|&input| graph.steps[input].shape).collect();
             let class = member.layer.class_name();
-            let windows = Windows::of(&member.layer.config());
+            let config = member.layer.config();
+            let windows = Windows::of(&config);
             let after = sight.through(class, &windows, &input_shapes[0]);
             let is_trained = gradient_bytes > 0 || was_reached;
             let bytes = step.shape.elements() * FLOAT;
-            let is_view = matches!(class, "Flatten" | "Reshape");
+            let is_kept = !is_view(class) && (kept[i] || needs_output(class, &config));
+            // Which input each maximum is; the input less its mean.
+            let has_own = class.starts_with("MaxPooling") || class == "BatchNormalization";
+            let blocks = usize::from(is_kept) + usize::from(has_own);
             self.steps.push(Kept {
-                output: if is_view { 0 } else { bytes },
-                gradient: bytes,
+                numbers: step.shape.elements(),
+                blocks,
                 weights: if is_first { gradient_bytes } else { 0 },
                 is_reached: is_trained,
             });
@@ -188,20 +194,60 @@ impl Costs {
 
     /// Bytes that tensors take at the fullest moment of a training step: weights, what the optimizer keeps for each (1 number for
     /// RMSprop or momentum, 2 for Adam), inputs, the outputs of all layers that backward passes, and gradients as backward
-    /// comes by. Working memory of single operations comes to that.
+    /// comes by, each in the block that a back end's pool has for it. Working memory of single operations comes to that.
     pub fn training_peak_bytes(&self, batch_size: usize, optimizer_numbers: usize) -> usize {
-        let kept = |step: &Kept| if step.is_reached { step.output * batch_size } else { 0 };
+        let block = |step: &Kept| block_bytes(step.numbers * batch_size);
+        let kept = |step: &Kept| if step.is_reached { step.blocks * block(step) } else { 0 };
         let mut alive: usize = self.steps.iter().map(kept).sum();
         let mut gradients = 0;
         let mut peak = alive;
         for (i, step) in self.steps.iter().enumerate().rev().filter(|(_, step)| step.is_reached) {
-            let below = i.checked_sub(1).map_or(0, |below| self.steps[below].gradient);
+            let below =
+                i.checked_sub(1).map(|below| &self.steps[below]).filter(|below| below.is_reached).map_or(0, block);
             gradients += step.weights;
-            peak = peak.max(alive + gradients + (step.gradient + below) * batch_size);
+            peak = peak.max(alive + gradients + block(step) + below);
             alive -= kept(step);
         }
-        self.weight_bytes + optimizer_numbers * self.gradient_bytes + self.input_bytes * batch_size + peak
+        let inputs = block_bytes(self.input_bytes / FLOAT * batch_size);
+        self.weight_bytes + optimizer_numbers * self.gradient_bytes + inputs + peak
     }
+}
+
+/// Whether the layer's output is its input in another shape.
+fn is_view(class: &str) -> bool {
+    matches!(class, "Flatten" | "Reshape")
+}
+
+/// Whether the layer's backward pass needs its input.
+fn needs_input(class: &str) -> bool {
+    class.contains("Conv") || matches!(class, "Dense" | "PReLU" | "Multiply" | "LayerNormalization" | "GaussianNoise")
+}
+
+/// Whether it needs its output: activations do.
+fn needs_output(class: &str, config: &Map<String, Value>) -> bool {
+    match config.get("activation").and_then(Value::as_str) {
+        Some(activation) => activation != "linear",
+        None => class.contains("ReLU") || matches!(class, "ELU" | "Softmax"),
+    }
+}
+
+/// For each step, whether what comes after needs its output for the backward pass.
+fn kept_for_consumers(graph: &Graph) -> Vec<bool> {
+    let mut kept = vec![false; graph.steps.len()];
+    graph.outputs.iter().for_each(|&output| kept[output] = true);
+    for (i, step) in graph.steps.iter().enumerate().rev() {
+        let layer = &graph.members[step.member].layer;
+        let class = layer.class_name();
+        let needs = layer.as_graph().is_some() || needs_input(class) || (is_view(class) && kept[i]);
+        step.inputs.iter().for_each(|&input| kept[input] |= needs);
+    }
+    kept
+}
+
+/// Bytes of the memory block that holds so many numbers: back ends round up to one of four sizes between powers of two.
+fn block_bytes(numbers: usize) -> usize {
+    let step = (numbers.max(4).next_power_of_two() / 8).max(1);
+    numbers.div_ceil(step) * step * FLOAT
 }
 
 impl Sight {
@@ -232,16 +278,16 @@ impl Sight {
         if sees_everything {
             return Sight::default();
         }
-        for axis in 0..axes {
+        for (axis, (field, distance)) in field.iter_mut().zip(&mut self.stride).enumerate() {
             let (size, stride) = (windows.size(axis) as f64, windows.stride(axis) as f64);
             if class.ends_with("Transpose") {
-                field[axis] += ((size / stride).ceil() - 1.0) * self.stride[axis];
-                self.stride[axis] /= stride;
+                *field += ((size / stride).ceil() - 1.0) * *distance;
+                *distance /= stride;
             } else if class.starts_with("UpSampling") {
-                self.stride[axis] /= size;
+                *distance /= size;
             } else {
-                field[axis] += (size - 1.0) * self.stride[axis];
-                self.stride[axis] *= stride;
+                *field += (size - 1.0) * *distance;
+                *distance *= stride;
             }
         }
         self

@@ -57,13 +57,40 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub fn from_graph(mut graph: Graph, options: &BuildOptions) -> Result<Model> {
+    pub fn from_graph(graph: Graph, options: &BuildOptions) -> Result<Model> {
         let key = Key::new(options.seed).fold_str("initial weights");
+        Model::with_values(graph, options, |spec| {
+            spec.initializer.tensor(&spec.shape, options.dtype, key.fold_str(&spec.path), &options.device)
+        })
+    }
+
+    /// A model from a graph, with zeros for weights: for one that is filled from a file at once, which saves the time that drawing
+    /// starting values takes. The seed of the options plays no part.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    ///
+    /// ```
+    /// use striate_nn::{BuildOptions, Model, Sequential, layers::Dense};
+    /// let graph = Sequential::new([3]).add(Dense::new(2)).graph()?;
+    /// let model = Model::from_graph_zeroed(graph, &BuildOptions::on(&striate_testkit::reference::device()))?;
+    /// assert_eq!(model.weight("dense/kernel").unwrap().to_vec::<f32>()?, [0.0; 6]);
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn from_graph_zeroed(graph: Graph, options: &BuildOptions) -> Result<Model> {
+        Model::with_values(graph, options, |spec| Tensor::full(spec.shape, 0.0, options.dtype, &options.device))
+    }
+
+    fn with_values(
+        mut graph: Graph,
+        options: &BuildOptions,
+        value: impl Fn(&WeightSpec) -> Result<Tensor>,
+    ) -> Result<Model> {
         let mut weights = Vec::with_capacity(graph.weights.len());
         for spec in &mut graph.weights {
             let made = match spec.value.take() {
                 Some(value) => value.to_device(&options.device).and_then(|value| value.cast(options.dtype)),
-                None => spec.initializer.tensor(&spec.shape, options.dtype, key.fold_str(&spec.path), &options.device),
+                None => value(spec),
             };
             weights.push(made.map_err(|error| error.at(&spec.path))?);
         }

@@ -249,3 +249,63 @@ fn drop_connect_drops_weights_and_not_outputs() {
     assert!(Sequential::new([2]).add(Dense::new(1).drop_connect(1.0)).graph().is_err());
     assert!(Sequential::new([4, 4, 1]).add(Conv2D::new(1, 2).drop_connect(-0.1)).graph().is_err());
 }
+
+/// Values of Keras 3.15 for (i + 1)^1.5 / 10.
+#[test]
+fn groups_of_channels_are_normalized_as_in_keras() {
+    let mut model = model([3, 4], GroupNormalization::new(2));
+    set(&mut model, "layer/gamma", &[1.0, 2.0, 0.5, -1.0]);
+    set(&mut model, "layer/beta", &[0.0, 0.1, 0.2, 0.3]);
+    let x: Vec<f64> = (1..13).map(|i| f64::from(i).powf(1.5) / 10.0).collect();
+    let want = [
+        -1.204_003_3,
+        -1.987_131_2,
+        -0.427_496_1,
+        1.346_406_5,
+        -0.310_716_0,
+        0.095_705_0,
+        0.068_112_0,
+        0.258_233_7,
+        1.077_400_8,
+        3.066_064_6,
+        0.736_255_5,
+        -1.150_898_0,
+    ];
+    near(&predict(&model, &x, [1, 3, 4]), &want);
+}
+
+#[test]
+fn vectors_get_length_one_and_zeros_stay() {
+    let model = model([2], UnitNormalization::default());
+    near(&predict(&model, &[3.0, 4.0, 0.0, 0.0], [2, 2]), &[0.6, 0.8, 0.0, 0.0]);
+}
+
+#[test]
+fn the_middle_is_where_keras_has_it() {
+    let model = model([5, 5, 1], CenterCrop::new(2, 3));
+    let x: Vec<f64> = (0..25).map(f64::from).collect();
+    near(&predict(&model, &x, [1, 5, 5, 1]), &[6.0, 7.0, 8.0, 11.0, 12.0, 13.0]);
+}
+
+#[test]
+fn every_step_goes_through_the_same_layer() {
+    let mut model = model([2, 2], TimeDistributed::new(Dense::new(1)));
+    set(&mut model, "layer/kernel", &[1.0, 10.0]);
+    set(&mut model, "layer/bias", &[0.5]);
+    near(&predict(&model, &[1.0, 2.0, 3.0, 4.0], [1, 2, 2]), &[21.5, 43.5]);
+}
+
+#[test]
+fn activity_costs_what_keras_says_and_alpha_dropout_keeps_mean_and_variance() {
+    let penalized = model([2], ActivityRegularization::new(0.5, 0.25));
+    let training = Run::training(Key::new(1));
+    run(&penalized, &[1.0, -2.0, 3.0, 0.0], [2, 2], &training);
+    let total: f64 = training.take_losses().iter().map(|loss| loss.value().to_f64_vec().unwrap()[0]).sum();
+    near(&[total], &[3.25]);
+    let dropping = model([10_000], AlphaDropout::new(0.3));
+    let x: Vec<f64> = (0..10_000).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+    let y = run(&dropping, &x, [1, 10_000], &Run::training(Key::new(2))).to_f64_vec().unwrap();
+    let mean = y.iter().sum::<f64>() / 1e4;
+    let variance = y.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 1e4;
+    assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.05, "mean {mean}, variance {variance}");
+}

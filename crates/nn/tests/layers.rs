@@ -24,6 +24,12 @@ fn border(mode: PadMode) -> LayerContract {
     LayerContract::of(ZeroPadding2D::new(1).mode(mode)).input([2, 3, 1]).output([4, 5, 1]).refuses([2, 3])
 }
 
+fn random_picture(class: &str) -> LayerContract {
+    let options = serde_json::json!({ "factor": 0.25 });
+    let layer = RandomPicture::new(class, options.as_object().unwrap().clone()).unwrap();
+    LayerContract::of(layer).input([2, 3, 1]).output([2, 3, 1])
+}
+
 /// One test for each family of layers, and one that knows them all.
 macro_rules! contracts {
     ($($family:ident: [$($contract:expr,)*];)*) => {
@@ -334,5 +340,52 @@ contracts! {
             .random_in_training(),
         LayerContract::of(GaussianNoise::new(0.3)).input([2, 3]).output([2, 3]).required(&["stddev"]).random_in_training(),
         LayerContract::of(GaussianDropout::new(0.3)).input([2, 3]).output([2, 3]).required(&["rate"]).random_in_training(),
+        LayerContract::of(AlphaDropout::new(0.5)).input([2, 6]).output([2, 6]).required(&["rate"]).random_in_training(),
+    ];
+    group_normalization: [
+        LayerContract::of(GroupNormalization::new(2))
+            .input([2, 3, 4])
+            .output([2, 3, 4])
+            .weights(&[("gamma", &[4]), ("beta", &[4])])
+            .refuses([2, 3]),
+        LayerContract::of(GroupNormalization::new(-1).epsilon(0.1).scale(false))
+            .input([3, 2])
+            .output([3, 2])
+            .weights(&[("beta", &[2])]),
+    ];
+    unit_normalization: [
+        LayerContract::of(UnitNormalization::default()).input([3, 2]).output([3, 2]),
+        LayerContract::of(UnitNormalization::new([1, 2])).input([3, 2]).output([3, 2]).refuses([3]),
+    ];
+    without_effect: [
+        LayerContract::of(Identity).input([3, 2]).output([3, 2]),
+        LayerContract::of(ActivityRegularization::new(0.5, 0.25)).input([3]).output([3]),
+        random_picture("RandomBrightness"),
+        random_picture("RandomContrast"),
+        random_picture("RandomFlip"),
+        random_picture("RandomRotation"),
+        random_picture("RandomShear"),
+        random_picture("RandomTranslation"),
+        random_picture("RandomZoom"),
+    ];
+    center_crop: [
+        LayerContract::of(CenterCrop::new(2, 3))
+            .input([5, 4, 2])
+            .output([2, 3, 2])
+            .required(&["height", "width"])
+            .refuses([1, 4, 2]),
+    ];
+    time_distributed: [
+        LayerContract::of(TimeDistributed::new(Dense::new(4).activation(Tanh)))
+            .input([2, 3])
+            .output([2, 4])
+            .weights(DENSE_WEIGHTS)
+            .required(&["layer"])
+            .refuses([3]),
+        LayerContract::of(TimeDistributed::new(MaxPooling2D::new(2)))
+            .input([2, 4, 4, 1])
+            .output([2, 2, 2, 1])
+            .required(&["layer"])
+            .refuses([4, 4, 1]),
     ];
 }

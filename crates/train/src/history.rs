@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use striate_tensor::{Result, replace_file};
+use striate_tensor::{Error, Result, replace_file};
 
 /// One epoch's numbers.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -101,6 +101,42 @@ impl History {
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<()> {
         replace_file(path, self.to_csv().as_bytes())
     }
+
+    /// Reads what [`History::write_csv`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read; [`Error::Data`] naming the line if it is no such table.
+    pub fn read_csv(path: impl AsRef<Path>) -> Result<History> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "reading", error))?;
+        let refuse = |line: usize, received: &str| {
+            let rule =
+                format!("line {line} must be as in a history of a run: epoch, values, seconds, images_per_second");
+            Error::data(path.display().to_string(), rule, received, "")
+        };
+        let mut lines = text.lines();
+        let header = lines.next().unwrap_or_default();
+        let names: Vec<&str> = header.split(',').collect();
+        if names.first() != Some(&"epoch") {
+            return Err(refuse(1, header));
+        }
+        let record = |(number, line): (usize, &str)| {
+            let fields: Vec<&str> = line.split(',').collect();
+            let epoch = fields.first().and_then(|field| field.parse().ok());
+            let (Some(epoch), true) = (epoch, fields.len() == names.len()) else { return Err(refuse(number, line)) };
+            let mut record = EpochRecord { epoch, ..EpochRecord::default() };
+            for (name, field) in names.iter().zip(&fields).skip(1).filter(|(_, field)| !field.is_empty()) {
+                let value: f64 = field.parse().map_err(|_| refuse(number, line))?;
+                match *name {
+                    "seconds" => record.seconds = value,
+                    "images_per_second" => record.images_per_second = value,
+                    name => record.values.push((name.to_string(), value)),
+                }
+            }
+            Ok(record)
+        };
+        Ok(History { epochs: (2..).zip(lines).map(record).collect::<Result<_>>()? })
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +158,12 @@ mod tests {
             history.to_csv(),
             "epoch,loss,val_loss,seconds,images_per_second\n1,0.5,,2.000,30.0\n2,0.25,0.375,2.000,30.0\n"
         );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.csv");
+        history.write_csv(&path).unwrap();
+        assert_eq!(History::read_csv(&path).unwrap(), history);
+        std::fs::write(&path, "epoch,loss\n1,0.5\n2\n").unwrap();
+        assert!(History::read_csv(&path).unwrap_err().to_string().contains("line 3"));
         assert_eq!(history.series("loss"), [0.5, 0.25]);
         assert_eq!(history.last("val_loss"), Some(0.375));
         let smoothed = history.smoothed(0.8);

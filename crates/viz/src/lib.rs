@@ -36,6 +36,7 @@ pub use colours::{ColourMap, SERIES};
 pub use confusion::confusion_image;
 pub use curves::{Curves, PlotHistory};
 pub use dream::{Dream, dream};
+pub use image::RgbImage;
 pub use labels::Label;
 pub use layer_choice::choose_layers;
 pub use picture::{image_of, image_of_tensor, picture_of, png_bytes, tensor_of, write_gif, write_png};

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use striate_data::image_file::{Colour, Picture};
-use striate_data::{Photograph, PixelValues, Preparation, locate};
-use striate_formats::{LoadOptions, ModelFile, load, load_weights_with};
+use striate_data::{PixelValues, Preparation};
+use striate_formats::{ModelFile, load};
 use striate_nn::{BuildOptions, Model, Registry};
 use striate_tensor::{Device, Error, Result, Shape, Tensor};
-use striate_zoo::{Architecture, ZooOptions, class_of};
+use striate_zoo::{Architecture, Pretrained, ZooOptions, class_of};
 
 /// A model, how a picture becomes its input, and its classes.
 #[derive(Debug, Clone)]
@@ -19,67 +19,48 @@ pub struct Subject {
     pub class_names: Vec<String>,
 }
 
-/// Weights that are known to lie in the folder of data, and whether they have the classifier's of ImageNet with a background class.
-const KNOWN: [(Architecture, &str, bool); 3] = [
-    (Architecture::Vgg16, "vgg16_imagenet_notop.safetensors", false),
-    (Architecture::MobileNet, "mobilenet_v1_1.0_224_imagenet1001.safetensors", true),
-    (Architecture::SqueezeNet, "squeezenet_v1.1_imagenet_notop.h5", false),
-];
-
 impl Subject {
-    /// A network of the zoo with its published weights (`vgg16`, `mobilenet`), or a model file. `size` is the pictures' height and
-    /// width, for a network whose size is free; `data` is the folder that holds `weights/`.
+    /// A network of the zoo with its published weights (`vgg16`, `mobilenet`), or a model file. `data` is the folder that holds
+    /// `weights/`.
     ///
     /// # Errors
-    /// [`Error::Data`] if the weights are not there; those of [`load`] for a file.
-    pub fn open(name: &str, size: Option<usize>, data: Option<&Path>, device: &Device) -> Result<Self> {
+    /// As [`Subject::of_zoo`]; those of [`load`] for a file.
+    pub fn open(name: &str, include_top: bool, data: Option<&Path>, device: &Device) -> Result<Self> {
         if !Path::new(name).is_file()
             && let Ok(architecture) = Architecture::from_name(name)
         {
-            return Subject::of_zoo(architecture, size, data, device);
+            return Subject::of_zoo(architecture, include_top, data, device);
         }
         Subject::of_file(load(name, &Registry::default(), device)?)
     }
 
-    /// A network of the zoo with its published weights.
+    /// A network of the zoo with its published weights: with its classifier or without, or the other way if only that is there.
     ///
     /// # Errors
-    /// As [`Subject::open`].
-    pub fn of_zoo(
-        architecture: Architecture,
-        size: Option<usize>,
-        data: Option<&Path>,
-        device: &Device,
-    ) -> Result<Self> {
-        let Some((_, file, has_top)) = KNOWN.into_iter().find(|(known, ..)| *known == architecture) else {
-            return Err(Error::data(
-                architecture.name(),
-                "the network's weights must be known",
-                "no published file",
-                "use vgg16, mobilenet or squeezenet, or a model file",
-            ));
+    /// As [`Pretrained::open`].
+    pub fn of_zoo(architecture: Architecture, include_top: bool, data: Option<&Path>, device: &Device) -> Result<Self> {
+        let build = BuildOptions::on(device);
+        let open = |include_top: bool| {
+            let side = architecture.default_size();
+            let shape = [side, side, 3];
+            let options = match include_top {
+                true => ZooOptions { input_shape: Some(shape), ..ZooOptions::default() },
+                false => ZooOptions::features(shape),
+            };
+            Pretrained::open(architecture, &options, &build, data)
         };
-        let path = locate(data, &format!("weights/{file}"))?;
-        let side = size.unwrap_or_else(|| architecture.default_size());
-        let shape = [side, side, 3];
-        let options = match has_top {
-            true => ZooOptions { classes: 1001, input_shape: Some(shape), ..ZooOptions::default() },
-            false => ZooOptions::features(shape),
-        };
-        let mut model = architecture.model(&options, &BuildOptions::on(device))?;
-        let load = LoadOptions { renaming: architecture.tensorflow_names(), ..LoadOptions::default() };
-        let report = load_weights_with(&mut model, path, &load)?;
-        if !report.missing.is_empty() || !report.mismatched.is_empty() {
-            return Err(Error::data(file, "the file must hold every weight of the network", report.to_string(), ""));
-        }
-        let values = match architecture {
-            Architecture::Vgg16 | Architecture::Vgg19 | Architecture::SqueezeNet => PixelValues::Caffe,
-            _ => PixelValues::Symmetric,
+        let wanted = open(include_top);
+        let Pretrained { model, preparation, .. } = match wanted {
+            Ok(found) => found,
+            Err(error) => open(!include_top).map_err(|_| error)?,
         };
         let names = (0..1000).filter_map(class_of).map(|(_, name)| name.replace('_', " "));
-        let class_names =
-            if has_top { std::iter::once("background".into()).chain(names).collect() } else { Vec::new() };
-        let preparation = Preparation::Photograph(Photograph { values, ..Photograph::new(side, side) });
+        let class_names = match model.graph().output_shapes()[0].as_slice() {
+            [1000] => names.collect(),
+            // TensorFlow's own release has a class for the background before the others.
+            [1001] => std::iter::once("background".to_string()).chain(names).collect(),
+            _ => Vec::new(),
+        };
         Ok(Subject { model, preparation, class_names })
     }
 
@@ -88,7 +69,7 @@ impl Subject {
     /// # Errors
     /// [`Error::Shape`] for a model of several inputs, or whose input is no picture.
     pub fn of_file(file: ModelFile) -> Result<Self> {
-        let ModelFile { model, class_names, preprocessing } = file;
+        let ModelFile { model, class_names, preprocessing, .. } = file;
         let shape = match model.graph().input_shapes()[..] {
             [shape] => shape,
             ref many => {

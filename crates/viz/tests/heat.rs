@@ -35,7 +35,7 @@ fn animals() -> Option<(Subject, String, Vec<Photo>)> {
         return None;
     };
     let device = Device::new(CpuBackend::new(CpuOptions::default()).unwrap());
-    let subject = Subject::open("mobilenet", None, Some(&data), &device).unwrap();
+    let subject = Subject::open("mobilenet", true, Some(&data), &device).unwrap();
     let layer = default_cam_layer(&subject.model).unwrap();
     assert_eq!(layer.output.to_vec(), [7, 7, 1024]);
     let lines = include_str!("animals.txt").lines().filter(|line| !line.starts_with('#'));

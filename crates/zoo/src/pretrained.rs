@@ -82,7 +82,8 @@ impl Pretrained {
         if let (true, Some(classes)) = (options.include_top, classes) {
             options.classes = classes;
         }
-        let mut model = architecture.model(&options, build)?;
+        // Every weight comes from the file: drawing them at random first would cost more than reading it.
+        let mut model = Model::from_graph_zeroed(architecture.graph(&options)?, build)?;
         let renaming = architecture.tensorflow_names();
         // By name, since a file with a top has more than a network without one.
         let load = LoadOptions { by_name: true, renaming, ..LoadOptions::default() };

@@ -22,7 +22,8 @@ pub fn run(browser: &Browser, url: &str, folder: &Path) -> Result<(), String> {
     shot("light-cell")?;
     every_layer_adds_up(browser)?;
     let resources = browser.script("return performance.getEntriesByType('resource').map((entry) => entry.name)")?;
-    let foreign = |name: &&Value| !name.as_str().unwrap_or_default().starts_with(url) && !name.to_string().starts_with("\"blob:");
+    let foreign =
+        |name: &&Value| !name.as_str().unwrap_or_default().starts_with(url) && !name.to_string().starts_with("\"blob:");
     let found = resources.as_array().into_iter().flatten().find(foreign);
     check(found.is_none(), || format!("the page asked another host: {found:?}"))?;
     let errors: Vec<String> = browser.console()?.into_iter().filter(|line| line.contains("SEVERE")).collect();
@@ -63,7 +64,9 @@ fn settled(browser: &Browser) -> Result<(), String> {
 
 /// Left, top, width and height of an element in the window.
 fn rectangle(browser: &Browser, element: &str) -> Result<[f64; 4], String> {
-    let found = browser.script(&format!("const box = {element}.getBoundingClientRect(); return [box.x, box.y, box.width, box.height]"))?;
+    let found = browser.script(&format!(
+        "const box = {element}.getBoundingClientRect(); return [box.x, box.y, box.width, box.height]"
+    ))?;
     let number = |i: usize| found[i].as_f64().ok_or_else(|| format!("no rectangle: {found}"));
     Ok([number(0)?, number(1)?, number(2)?, number(3)?])
 }
@@ -138,7 +141,9 @@ fn keys_draw(browser: &Browser) -> Result<(), String> {
     browser.keys(&delete.to_string())?;
     browser.wait("document.getElementById('guess').textContent === '–'")?;
     browser.keys(&format!(" {} ", down.to_string().repeat(16)))?;
-    browser.wait("document.getElementById('guess').textContent === '1'").map_err(|error| format!("a bar drawn by keys: {error}"))?;
+    browser
+        .wait("document.getElementById('guess').textContent === '1'")
+        .map_err(|error| format!("a bar drawn by keys: {error}"))?;
     // From cell to cell.
     browser.script("document.querySelector('#layer-1 canvas').focus()")?;
     std::thread::sleep(std::time::Duration::from_millis(300));
@@ -160,19 +165,31 @@ fn bad_requests_get_an_error(browser: &Browser) -> Result<(), String> {
            text: await post('image/png', 'no picture'), cut: await post('image/png', png), empty: await post('image/jpeg', ''),
            none: await post('text/plain', 'hello'), short: await post('application/octet-stream', 'abc', '?width=10&height=10'),
            large: await post('application/octet-stream', 'abc', '?width=100000&height=100000'), blank: await post('application/octet-stream', new Uint8Array(100).fill(255), '?width=10&height=10'),
-           huge: await post('image/png', new Uint8Array(17 << 20)), layer: await ask('/api/cell?id=1&layer=999&y=0&x=0&channel=0'),
+           huge: await post('image/png', new Uint8Array(17 << 20)), layer: await ask('/api/cell?id=999999999&layer=1&y=0&x=0&channel=0'),
            path: await ask('/../etc/passwd'), method: await ask('/', { method: 'DELETE' }),
            well: await post('application/octet-stream', new Uint8Array(400).map((_, i) => (i % 20 > 8 && i % 20 < 12 ? 0 : 255)), '?width=20&height=20'),
          }",
     )?;
     let expected = [
-        ("text", 422), ("cut", 422), ("empty", 422), ("none", 415), ("short", 422), ("large", 413), ("blank", 422), ("huge", 413),
-        ("layer", 410), ("path", 404), ("method", 405), ("well", 200),
+        ("text", 422),
+        ("cut", 422),
+        ("empty", 422),
+        ("none", 415),
+        ("short", 422),
+        ("large", 413),
+        ("blank", 422),
+        ("huge", 413),
+        ("layer", 410),
+        ("path", 404),
+        ("method", 405),
+        ("well", 200),
     ];
     for (name, status) in expected {
         let [got, error] = [&told[name][0], &told[name][1]];
         check(*got == status, || format!("{name}: {status} was expected: {told}"))?;
-        check(status == 200 || error.as_str().is_some_and(|text| text.len() > 10), || format!("{name}: no reason: {told}"))?;
+        check(status == 200 || error.as_str().is_some_and(|text| text.len() > 10), || {
+            format!("{name}: no reason: {told}")
+        })?;
     }
     Ok(())
 }

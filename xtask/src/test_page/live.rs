@@ -12,7 +12,9 @@ pub fn run(browser: &Browser, root: &Path, folder: &Path) -> Result<(), String> 
     let mut program = Program::start(root, &arguments)?;
     let url = program.line()?["url"].as_str().unwrap_or_default().to_string();
     browser.open(&url)?;
-    browser.wait("document.querySelectorAll('#facts dd').length > 5 && document.querySelectorAll('#table tbody tr').length > 0")?;
+    browser.wait(
+        "document.querySelectorAll('#facts dd').length > 5 && document.querySelectorAll('#table tbody tr').length > 0",
+    )?;
     browser.screenshot(&folder.join("live.png"))?;
     let mut last = json!(null);
     while let Ok(line) = program.line() {
@@ -29,7 +31,9 @@ pub fn run(browser: &Browser, root: &Path, folder: &Path) -> Result<(), String> 
     )?;
     let accuracy = format!("{:.4}", last["test_accuracy"].as_f64().unwrap_or(f64::NAN));
     check(told["rows"] == 3 && told["inked"] == json!([true, true]), || format!("the page shows {told}"))?;
-    check(told["facts"].as_str().is_some_and(|facts| facts.contains(&accuracy)), || format!("{accuracy} is not in {told}"))?;
+    check(told["facts"].as_str().is_some_and(|facts| facts.contains(&accuracy)), || {
+        format!("{accuracy} is not in {told}")
+    })?;
     println!("live: followed the run to its end");
     Ok(())
 }

@@ -16,8 +16,11 @@ use webdriver::{Browser, find};
 
 /// Runs everything; skips with a word where there is no browser.
 pub fn run(root: &Path, strokes: usize) -> Result<(), String> {
-    let (Some(chromedriver), Some(_)) = (find("chromedriver"), find("chromium").or_else(|| find("google-chrome"))) else {
-        println!("SKIPPED: chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)");
+    let (Some(chromedriver), Some(_)) = (find("chromedriver"), find("chromium").or_else(|| find("google-chrome")))
+    else {
+        println!(
+            "SKIPPED: chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)"
+        );
         return Ok(());
     };
     let model = root.join("target").join("smoke").join("model.keras");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
 pub struct Browser {
@@ -38,8 +38,12 @@ impl Browser {
                 break port.trim_end_matches('.').to_string();
             }
         };
-        let config = Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(Duration::from_secs(120)));
-        let mut browser = Browser { driver, base: format!("http://127.0.0.1:{port}/session"), agent: config.build().into() };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(Duration::from_secs(120)));
+        let mut browser =
+            Browser { driver, base: format!("http://127.0.0.1:{port}/session"), agent: config.build().into() };
         let arguments = [
             "--headless",
             "--no-sandbox",
@@ -53,7 +57,7 @@ impl Browser {
             "--window-size=1440,900",
             &format!("--user-data-dir={}", profile.display()),
         ];
-        let options = json!({ "goog:chromeOptions": { "args": arguments }, "goog:loggingPrefs": { "browser": "ALL" } });
+        let options = json!({ "goog:chromeOptions": { "args": arguments }, "goog:loggingPrefs": { "browser": "ALL" }, "timeouts": { "script": 100_000 } });
         let session = browser.post("", &json!({ "capabilities": { "alwaysMatch": options } }))?;
         let id = session["sessionId"].as_str().ok_or_else(|| format!("no session: {session}"))?;
         browser.base = format!("{}/{id}", browser.base);
@@ -64,7 +68,8 @@ impl Browser {
         let url = format!("{}{path}", self.base);
         let sent = self.agent.post(&url).header("Content-Type", "application/json").send(body.to_string());
         let mut response = sent.map_err(|error| format!("{url}: {error}"))?;
-        let text = response.body_mut().with_config().limit(64 << 20).read_to_string().map_err(|error| error.to_string())?;
+        let text =
+            response.body_mut().with_config().limit(64 << 20).read_to_string().map_err(|error| error.to_string())?;
         let answer: Value = serde_json::from_str(&text).map_err(|error| format!("{url}: {error}"))?;
         match &answer["value"]["error"] {
             Value::String(error) => Err(format!("{path} {body}: {error}: {}", answer["value"]["message"])),
@@ -96,13 +101,15 @@ impl Browser {
 
     /// Moves the mouse along points of the page, with its button down from the first to the last if `draws`.
     pub fn mouse(&self, points: &[(f64, f64)], draws: bool) -> Result<(), String> {
-        let step = |&(x, y): &(f64, f64)| json!({ "type": "pointerMove", "duration": 10, "x": x as i64, "y": y as i64 });
+        let step =
+            |&(x, y): &(f64, f64)| json!({ "type": "pointerMove", "duration": 10, "x": x as i64, "y": y as i64 });
         let mut actions: Vec<Value> = points.iter().map(step).collect();
         if draws {
             actions.insert(1, json!({ "type": "pointerDown", "button": 0 }));
             actions.push(json!({ "type": "pointerUp", "button": 0 }));
         }
-        let source = json!({ "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": actions });
+        let source =
+            json!({ "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": actions });
         self.post("/actions", &json!({ "actions": [source] })).map(|_| ())
     }
 
@@ -128,7 +135,12 @@ impl Browser {
     /// Everything that the page wrote to its console since the last call.
     pub fn console(&self) -> Result<Vec<String>, String> {
         let entries = self.post("/se/log", &json!({ "type": "browser" }))?;
-        Ok(entries.as_array().into_iter().flatten().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect())
+        Ok(entries
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|entry| format!("{}: {}", entry["level"], entry["message"]))
+            .collect())
     }
 }
 

@@ -47,7 +47,7 @@ pub struct DreamArguments {
 /// Runs the command.
 pub fn run(arguments: &DreamArguments, output: &Output) -> Result<ExitCode> {
     let model = ModelArguments { model: arguments.model.clone(), data: arguments.data.clone() };
-    let subject = model.open(None)?;
+    let subject = model.open(false)?;
     let values = subject.values();
     let picture = brought_to(&read(&arguments.image, Colour::Rgb)?, arguments.size as usize)?;
     let input = tensor_of(&image_of(&picture)?, values, subject.model.device())?;

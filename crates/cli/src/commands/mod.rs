@@ -3,6 +3,7 @@
 pub mod advise;
 pub mod augment;
 pub mod convert;
+pub mod curves;
 pub mod data;
 pub mod doctor;
 pub mod dream;

@@ -41,7 +41,7 @@ pub struct StyleArguments {
 /// Runs the command.
 pub fn run(arguments: &StyleArguments, output: &Output) -> Result<ExitCode> {
     let model = ModelArguments { model: "vgg16".into(), data: arguments.data.clone() };
-    let subject = model.open(None)?;
+    let subject = model.open(false)?;
     let values = subject.values();
     let input = |path: &PathBuf| {
         let picture = brought_to(&read(path, Colour::Rgb)?, arguments.size as usize)?;

@@ -5,6 +5,7 @@ use crate::output::Output;
 use crate::process::peak_rss_bytes;
 use crate::profile;
 use crate::recipes::{self, Hooks, Outcome, Settings};
+use crate::serve::Live;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,10 +49,12 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         base: arguments.base.as_deref().map(Architecture::from_name).transpose()?,
         progress: Progress::Auto,
     };
-    let hooks = Hooks {
+    let live = arguments.live.start(&recipe, output)?;
+    let mut hooks = Hooks {
         on_model: &mut |model| output.text(format!("{}\n", model.summary())),
         callbacks: vec![Box::new(Reporter { output }), Box::new(CsvLog::new(folder.join("history.csv")))],
     };
+    hooks.callbacks.extend(live.as_ref().map(Live::callback));
     let outcome = match arguments.recipe {
         RecipeName::Mnist => recipes::mnist::run(&settings, hooks)?,
         RecipeName::MnistBest => recipes::mnist_best::run(&settings, hooks)?,
@@ -83,6 +86,7 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         start.elapsed().as_secs_f64()
     ));
     output.object(&report);
+    live.into_iter().for_each(|live| live.finish(&report));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -22,9 +22,9 @@ use striate::{Error, Result};
 
 /// The data set's folder of the recipes for cats and dogs.
 const CATS_AND_DOGS: &str = "cats_and_dogs_small";
-/// So many bytes of decoded training photographs are kept: a quarter of the 2000 at 150×150. Decoding the others anew costs an
+/// So many bytes of decoded training photographs are kept: an eighth of the 2000 at 150×150. Decoding the others anew costs an
 /// epoch a few hundredths of its work; keeping all would bring a run beyond 500 MB.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 16 << 20;
 
 /// What the command line says about a run.
 #[derive(Debug, Default)]

@@ -14,32 +14,52 @@ pub fn sentence(network: &Network, node: &Node) -> String {
     let and = activation(text("activation"), &node.config["activation"]);
     match node.class.as_str() {
         "InputLayer" => match channels {
-            1 if (height, width) == (28, 28) => "Your drawing as MNIST has it: the ink scaled to 20×20 and centred by its mass in 28×28.".into(),
+            1 if (height, width) == (28, 28) => {
+                "Your drawing as MNIST has it: the ink scaled to 20×20 and centred by its mass in 28×28.".into()
+            }
             _ => format!("The picture as the network gets it: {height}×{width} pixels, {channels} channels."),
         },
         "Conv1D" | "Conv2D" => {
             let depth = from.map_or(0, |from| from.channels);
             let through = if depth > 1 { format!(", through all {depth} channels") } else { String::new() };
-            format!("{channels} kernels of {} slide over the input{through}; each answers where its pattern is{and}.", size("kernel_size"))
+            format!(
+                "{channels} kernels of {} slide over the input{through}; each answers where its pattern is{and}.",
+                size("kernel_size")
+            )
         }
         "DepthwiseConv1D" | "DepthwiseConv2D" => {
             format!("Every channel gets a kernel of {} of its own{and}.", size("kernel_size"))
         }
         "SeparableConv1D" | "SeparableConv2D" => {
-            format!("First a kernel of {} for each channel alone, then {channels} mixtures of the channels{and}.", size("kernel_size"))
+            format!(
+                "First a kernel of {} for each channel alone, then {channels} mixtures of the channels{and}.",
+                size("kernel_size")
+            )
         }
-        "MaxPooling1D" | "MaxPooling2D" => format!("Keeps the largest value of each {} window: smaller maps, less fuss about where.", size("pool_size")),
+        "MaxPooling1D" | "MaxPooling2D" => format!(
+            "Keeps the largest value of each {} window: smaller maps, less fuss about where.",
+            size("pool_size")
+        ),
         "AveragePooling1D" | "AveragePooling2D" => format!("Keeps the mean of each {} window.", size("pool_size")),
-        "GlobalAveragePooling1D" | "GlobalAveragePooling2D" => "One number a channel: the mean of its whole map.".into(),
+        "GlobalAveragePooling1D" | "GlobalAveragePooling2D" => {
+            "One number a channel: the mean of its whole map.".into()
+        }
         "GlobalMaxPooling1D" | "GlobalMaxPooling2D" => "One number a channel: the largest of its whole map.".into(),
         "Flatten" => format!("The maps written in one row of {units} numbers, position by position."),
-        "Dense" => format!("{units} units, each a weighted sum of all {} inputs{and}.", from.map_or(0, |from| from.width.max(from.channels))),
+        "Dense" => format!(
+            "{units} units, each a weighted sum of all {} inputs{and}.",
+            from.map_or(0, |from| from.width.max(from.channels))
+        ),
         "BatchNormalization" => "Shifts and scales each channel by what training found it to be on average.".into(),
-        "LayerNormalization" => "Brings the mean to 0 and the spread to 1 within the sample, then scales and shifts.".into(),
+        "LayerNormalization" => {
+            "Brings the mean to 0 and the spread to 1 within the sample, then scales and shifts.".into()
+        }
         "Dropout" | "SpatialDropout1D" | "SpatialDropout2D" | "GaussianDropout" | "GaussianNoise" => {
             "Disturbs the values while the network trains; here it lets them through.".into()
         }
-        "Activation" | "ReLU" | "LeakyReLU" | "ELU" | "PReLU" | "Softmax" => "Applies its function to every value.".into(),
+        "Activation" | "ReLU" | "LeakyReLU" | "ELU" | "PReLU" | "Softmax" => {
+            "Applies its function to every value.".into()
+        }
         "ZeroPadding1D" | "ZeroPadding2D" => "Adds a border of zeros.".into(),
         "Cropping1D" | "Cropping2D" => "Cuts the border off.".into(),
         "UpSampling1D" | "UpSampling2D" => "Makes the maps larger.".into(),

@@ -58,8 +58,8 @@ impl Explorer {
 
     /// The picture in a request's body, prepared.
     fn tensor(&self, request: &Request) -> Result<Tensor, Refusal> {
-        let device = self.network.file.model.device();
-        let colour = match &self.network.preparation {
+        let device = self.network.subject.model.device();
+        let colour = match &self.network.subject.preparation {
             Preparation::Digit => Colour::Rgba,
             Preparation::Photograph(Photograph { colour, .. }) => *colour,
         };
@@ -67,7 +67,10 @@ impl Explorer {
             "application/octet-stream" => {
                 let (width, height) = (request.number("width")?, request.number("height")?);
                 if width > MAX_DRAWING_SIDE || height > MAX_DRAWING_SIDE {
-                    return Err(Refusal::new(413, format!("a drawing may have at most {MAX_DRAWING_SIDE} pixels a side")));
+                    return Err(Refusal::new(
+                        413,
+                        format!("a drawing may have at most {MAX_DRAWING_SIDE} pixels a side"),
+                    ));
                 }
                 if colour == Colour::Rgb {
                     return Err(Refusal::new(415, "this model takes photographs, not drawings"));
@@ -78,18 +81,28 @@ impl Explorer {
                 let name = "the picture";
                 let (height, width) = inspect_bytes(name, &request.body)?;
                 if height.saturating_mul(width) > MAX_PHOTOGRAPH_PIXELS {
-                    return Err(Refusal::new(413, format!("a picture may have at most {MAX_PHOTOGRAPH_PIXELS} pixels")));
+                    return Err(Refusal::new(
+                        413,
+                        format!("a picture may have at most {MAX_PHOTOGRAPH_PIXELS} pixels"),
+                    ));
                 }
                 read_bytes(name, &request.body, colour)?
             }
-            _ => return Err(Refusal::new(415, "send a picture (image/…) or a drawing's grey bytes (application/octet-stream)")),
+            _ => {
+                return Err(Refusal::new(
+                    415,
+                    "send a picture (image/…) or a drawing's grey bytes (application/octet-stream)",
+                ));
+            }
         };
-        Ok(self.network.preparation.apply_to(&picture, device)?)
+        Ok(self.network.subject.preparation.apply_to(&picture, device)?)
     }
 
     /// The most probable classes, as index, name and probability.
     fn top(&self, snapshot: &Snapshot) -> Result<Value, Refusal> {
-        let Some(output) = snapshot.values.get(&self.network.nodes[self.network.last()].path) else { return Ok(json!([])) };
+        let Some(output) = snapshot.values.get(&self.network.nodes[self.network.last()].path) else {
+            return Ok(json!([]));
+        };
         let values = output.to_vec::<f32>()?;
         // One number is the probability of the second of two classes.
         let values = if let [p] = values[..] { vec![1.0 - p, p] } else { values };

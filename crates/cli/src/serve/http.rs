@@ -251,7 +251,10 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, usize, bool, usize)>, Refusal>
     let mut request = Request {
         method: head.method.unwrap_or_default().to_string(),
         path: path.to_string(),
-        query: pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(a, b)| (a.into(), b.into())).collect(),
+        query: pairs
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(a, b)| (a.into(), b.into()))
+            .collect(),
         keeps_alive: head.version == Some(1),
         ..Request::default()
     };
@@ -268,7 +271,9 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, usize, bool, usize)>, Refusal>
             "sec-fetch-site" => once(&mut request.fetch_site)?,
             "content-length" => once(&mut length)?,
             "content-type" => request.content_type = text.to_ascii_lowercase(),
-            "transfer-encoding" => return Err(Refusal::new(501, "give the body's length instead of a transfer encoding")),
+            "transfer-encoding" => {
+                return Err(Refusal::new(501, "give the body's length instead of a transfer encoding"));
+            }
             "expect" => expects = text.eq_ignore_ascii_case("100-continue"),
             "connection" if text.eq_ignore_ascii_case("close") => request.keeps_alive = false,
             _ => {}
@@ -288,12 +293,16 @@ mod tests {
 
     #[test]
     fn heads_are_read_as_a_whole_or_not_at_all() {
-        let text = b"POST /api/input?width=3&height=4&flag HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 12\r\n\r\nbody";
+        let text =
+            b"POST /api/input?width=3&height=4&flag HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 12\r\n\r\nbody";
         for end in 0..text.len() - 5 {
             assert!(parse(&text[..end]).unwrap().is_none(), "{end}");
         }
         let (request, length, expects, used) = parse(text).unwrap().unwrap();
-        assert_eq!((request.method.as_str(), request.path.as_str(), length, used), ("POST", "/api/input", 12, text.len() - 4));
+        assert_eq!(
+            (request.method.as_str(), request.path.as_str(), length, used),
+            ("POST", "/api/input", 12, text.len() - 4)
+        );
         assert_eq!((request.number("width").unwrap(), request.value("flag"), expects), (3, Some(""), false));
         assert!(request.keeps_alive && request.number("depth").is_err());
         assert_eq!(request.host.as_deref(), Some("localhost:1"));

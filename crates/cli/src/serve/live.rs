@@ -243,7 +243,8 @@ impl Callback for Watcher {
 }
 
 fn epoch_json(record: &EpochRecord) -> Value {
-    let mut object = json!({ "epoch": record.epoch, "seconds": record.seconds, "images_per_second": record.images_per_second });
+    let mut object =
+        json!({ "epoch": record.epoch, "seconds": record.seconds, "images_per_second": record.images_per_second });
     for (name, value) in &record.values {
         object[name] = json!(value);
     }

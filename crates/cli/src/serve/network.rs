@@ -5,8 +5,8 @@ use super::layout::Layout;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use striate::data::{Photograph, Preparation};
-use striate::formats::ModelFile;
 use striate::prelude::*;
+use striate::viz::Subject;
 
 /// A layer.
 #[derive(Debug)]
@@ -30,10 +30,8 @@ pub struct Node {
 /// A model with its layers in order.
 #[derive(Debug)]
 pub struct Network {
-    /// The model, its classes' names.
-    pub file: ModelFile,
-    /// How a picture becomes its input.
-    pub preparation: Preparation,
+    /// The model, how a picture becomes its input, its classes' names.
+    pub subject: Subject,
     /// The layers.
     pub nodes: Vec<Node>,
     /// Their paths.
@@ -44,35 +42,18 @@ impl Network {
     /// Looks at a model, by one pass of an input of zeros.
     ///
     /// # Errors
-    /// [`Error::Model`] for a model that does not take one picture; those of the pass.
-    pub fn new(file: ModelFile) -> Result<Network> {
-        let input = match file.model.graph().input_shapes()[..] {
-            [shape] => shape,
-            ref many => {
-                return Err(Error::model(file.model.name(), "the page shows models of one input", format!("{} inputs", many.len()), ""));
-            }
-        };
-        let preparation = match file.preprocessing.parse::<Preparation>() {
-            Ok(preparation) => preparation,
-            Err(_) => Preparation::guess(&input)?,
-        };
-        if preparation.input_shape() != input {
-            return Err(Error::model(
-                file.model.name(),
-                format!("the prepared picture, {}, must be the model's input", preparation.input_shape()),
-                input.to_string(),
-                "",
-            ));
-        }
+    /// Those of the pass.
+    pub fn new(subject: Subject) -> Result<Network> {
+        let input = subject.input_shape();
         let mut nodes = Vec::new();
-        collect(&Value::Object(file.model.graph().to_config()), "", &mut nodes);
+        collect(&Value::Object(subject.model.graph().to_config()), "", &mut nodes);
         let paths: Vec<String> = nodes.iter().map(|node| node.path.clone()).collect();
-        let mut network = Network { file, preparation, nodes, paths };
-        let zeros = Tensor::zeros(input.with_batch(1)?, network.file.model.device())?;
+        let mut network = Network { subject, nodes, paths };
+        let zeros = Tensor::zeros(input.with_batch(1)?, network.subject.model.device())?;
         let values = network.forward(&zeros)?;
         for node in &mut network.nodes {
             let prefix = format!("{}/", node.path);
-            let weights = network.file.model.weights().filter(|(spec, _)| spec.path.starts_with(&prefix));
+            let weights = network.subject.model.weights().filter(|(spec, _)| spec.path.starts_with(&prefix));
             node.parameters = weights.map(|(spec, _)| spec.shape.elements()).sum();
             match values.get(&node.path) {
                 Some(value) => node.shape = *value.shape(),
@@ -87,17 +68,17 @@ impl Network {
     /// # Errors
     /// Those of the pass.
     pub fn forward(&self, input: &Tensor) -> Result<HashMap<String, Tensor>> {
-        self.file.model.activations(std::slice::from_ref(input), &self.paths)
+        self.subject.model.activations(std::slice::from_ref(input), &self.paths)
     }
 
     /// The weight of a layer.
     pub fn weight(&self, node: &Node, name: &str) -> Option<Vec<f32>> {
-        self.file.model.weight(&format!("{}/{name}", node.path)).and_then(|weight| weight.to_vec::<f32>().ok())
+        self.subject.model.weight(&format!("{}/{name}", node.path)).and_then(|weight| weight.to_vec::<f32>().ok())
     }
 
     /// The shape of a weight of a layer.
     pub fn weight_shape(&self, node: &Node, name: &str) -> Option<Shape> {
-        self.file.model.weight(&format!("{}/{name}", node.path)).map(|weight| *weight.shape())
+        self.subject.model.weight(&format!("{}/{name}", node.path)).map(|weight| *weight.shape())
     }
 
     /// The last layer: its output is the model's.
@@ -107,7 +88,7 @@ impl Network {
 
     /// The name of a class.
     pub fn class_name(&self, index: usize) -> String {
-        self.file.class_names.get(index).cloned().unwrap_or_else(|| format!("class {index}"))
+        self.subject.class_names.get(index).cloned().unwrap_or_else(|| format!("class {index}"))
     }
 
     /// The model for the page.
@@ -129,7 +110,7 @@ impl Network {
             })
         });
         let layers: Vec<Value> = layers.collect();
-        let (takes, colour) = match &self.preparation {
+        let (takes, colour) = match &self.subject.preparation {
             Preparation::Digit => ("digit", "grey"),
             Preparation::Photograph(Photograph { colour, .. }) if colour.channels() == 1 => ("photograph", "grey"),
             Preparation::Photograph(_) => ("photograph", "rgb"),
@@ -138,9 +119,9 @@ impl Network {
             "name": label,
             "takes": takes,
             "colour": colour,
-            "size": self.preparation.input_shape().to_vec(),
-            "parameters": self.file.model.parameter_count(),
-            "classes": self.file.class_names,
+            "size": self.subject.preparation.input_shape().to_vec(),
+            "parameters": self.subject.model.parameter_count(),
+            "classes": self.subject.class_names,
             "output": self.last(),
             "layers": layers,
         })
@@ -166,7 +147,15 @@ fn collect(config: &Value, prefix: &str, nodes: &mut Vec<Node>) {
         let nested = options.get("layers").is_some();
         let is_hidden = nested || (class == "InputLayer" && !prefix.is_empty());
         previous = Some(nodes.len());
-        nodes.push(Node { path: path(name), class, config: options, inputs, shape: Shape::SCALAR, parameters: 0, is_hidden });
+        nodes.push(Node {
+            path: path(name),
+            class,
+            config: options,
+            inputs,
+            shape: Shape::SCALAR,
+            parameters: 0,
+            is_hidden,
+        });
         if nested {
             let outer = nodes.len() - 1;
             collect(&layer["config"], &path(name), nodes);

@@ -34,7 +34,12 @@ impl Server {
     /// [`Error::Argument`] if the system refuses.
     pub fn bind(host: &str, port: u16) -> Result<Server> {
         let refused = |error: io::Error| {
-            Error::argument("--host, --port", "the address must be free and this machine's", format!("{host}:{port}: {error}"), "--port 0 takes a free port")
+            Error::argument(
+                "--host, --port",
+                "the address must be free and this machine's",
+                format!("{host}:{port}: {error}"),
+                "--port 0 takes a free port",
+            )
         };
         let listener = TcpListener::bind((host, port)).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -48,7 +53,9 @@ impl Server {
 
     /// Where a browser on this machine finds it.
     pub fn url(&self) -> String {
-        let SocketAddr::V4(_) = self.address else { return format!("http://[{}]:{}/", self.reachable(), self.address.port()) };
+        let SocketAddr::V4(_) = self.address else {
+            return format!("http://[{}]:{}/", self.reachable(), self.address.port());
+        };
         format!("http://{}:{}/", self.reachable(), self.address.port())
     }
 
@@ -81,7 +88,9 @@ impl Server {
             }
             let shared = shared.clone();
             // Without a thread for it the connection is closed.
-            let _ = std::thread::Builder::new().name("connection".into()).spawn(move || serve(stream, client.ip(), &shared, place));
+            let _ = std::thread::Builder::new()
+                .name("connection".into())
+                .spawn(move || serve(stream, client.ip(), &shared, place));
         }
     }
 }

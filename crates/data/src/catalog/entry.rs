@@ -205,7 +205,7 @@ mod tests {
         for (text, word) in [
             ("[[entry]]\nname = 1", "string"),
             ("[[entry]]\nname = \"a\"\nkind = \"b\"", "neither dataset nor weights"),
-            ("nothing", "="),
+            ("nothing", "equals"),
             (
                 "[[entry]]\nname = \"a\"\nkind = \"weights\"\ntitle = \"\"\nlicence = \"\"\npage = \"\"\nother = 1",
                 "other",

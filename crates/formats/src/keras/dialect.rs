@@ -1,7 +1,7 @@
 //! Model configs of Keras 1, 2, tf.keras and 3, as one form: Keras 3's options, references as lists, channels last.
 
-use super::channels_first;
 use super::options::{class_of, layer_name, options_of};
+use super::{channels_first, hard_sigmoid};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use striate_tensor::{Error, Result};
@@ -36,12 +36,13 @@ pub(super) fn is_model(class: &str) -> bool {
     matches!(class, "Sequential" | "Functional")
 }
 
-/// Translates a model's config. `input_shape` (without the batch axis) is for models whose sizes are open.
+/// Translates a model's config. `input_shape` (without the batch axis) is for models whose sizes are open; `is_old` says that a
+/// Keras before the third wrote it.
 ///
 /// # Errors
 /// [`Error::Model`] for what is no config of a model.
-pub(crate) fn translate(config: &Value, input_shape: Option<&[usize]>) -> Result<Value> {
-    model(config, input_shape, 0)
+pub(crate) fn translate(config: &Value, input_shape: Option<&[usize]>, is_old: bool) -> Result<Value> {
+    model(config, input_shape, is_old, 0)
 }
 
 fn refuse(rule: &str, value: &Value) -> Error {
@@ -50,7 +51,7 @@ fn refuse(rule: &str, value: &Value) -> Error {
     Error::model("model_config", rule, short, "the file was written by a program that this one does not know")
 }
 
-fn model(value: &Value, input_shape: Option<&[usize]>, depth: usize) -> Result<Value> {
+fn model(value: &Value, input_shape: Option<&[usize]>, is_old: bool, depth: usize) -> Result<Value> {
     if depth > MAX_DEPTH {
         return Err(refuse("models must not be nested deeper than 16", &Value::Null));
     }
@@ -70,7 +71,7 @@ fn model(value: &Value, input_shape: Option<&[usize]>, depth: usize) -> Result<V
     if entries.len() > MAX_LAYERS {
         return Err(refuse("a model must not have more than 10,000 layers", &json!(entries.len())));
     }
-    let mut entries = entries.iter().map(|entry| read_entry(entry, depth)).collect::<Result<Vec<Entry>>>()?;
+    let mut entries = entries.iter().map(|entry| read_entry(entry, is_old, depth)).collect::<Result<Vec<Entry>>>()?;
     let name = config["name"].as_str().map_or_else(|| class.to_lowercase(), layer_name);
     if let Some(shape) = input_shape {
         fill_open_sizes(&mut entries, shape);
@@ -79,6 +80,7 @@ fn model(value: &Value, input_shape: Option<&[usize]>, depth: usize) -> Result<V
         let open_input = [&config["build_input_shape"], &value["build_config"]["input_shape"]];
         begin_with_input(&mut entries, &open_input, input_shape)?;
         let entries = channels_first::sequential(entries);
+        let entries = if is_old { hard_sigmoid::sequential(entries) } else { entries };
         let layers: Vec<Value> = entries.iter().map(Entry::to_json).collect();
         return Ok(json!({ "class_name": class, "config": { "name": name, "layers": layers } }));
     }
@@ -93,6 +95,7 @@ fn model(value: &Value, input_shape: Option<&[usize]>, depth: usize) -> Result<V
     let (inputs, mut outputs) = (ends("input_layers")?, ends("output_layers")?);
     shift_calls(&mut entries, &mut outputs);
     let (entries, outputs) = channels_first::functional(entries, outputs);
+    let (entries, outputs) = if is_old { hard_sigmoid::functional(entries, outputs) } else { (entries, outputs) };
     let layers: Vec<Value> = entries.iter().map(Entry::to_json).collect();
     let list = |ends: &[(String, usize)]| -> Vec<Value> { ends.iter().map(|(n, i)| json!([n, i, 0])).collect() };
     Ok(json!({
@@ -101,7 +104,7 @@ fn model(value: &Value, input_shape: Option<&[usize]>, depth: usize) -> Result<V
     }))
 }
 
-fn read_entry(entry: &Value, depth: usize) -> Result<Entry> {
+fn read_entry(entry: &Value, is_old: bool, depth: usize) -> Result<Entry> {
     let original = entry["class_name"].as_str().ok_or_else(|| refuse("a layer must have a `class_name`", entry))?;
     let empty = Map::new();
     let given = entry["config"].as_object().unwrap_or(&empty);
@@ -116,6 +119,7 @@ fn read_entry(entry: &Value, depth: usize) -> Result<Entry> {
         let inner = model(
             &json!({ "class_name": class, "config": entry["config"], "build_config": entry["build_config"] }),
             None,
+            is_old,
             depth + 1,
         )?;
         let name = entry["name"].as_str().map(layer_name);

@@ -4,6 +4,7 @@ pub(crate) mod archive;
 mod channels_first;
 pub(crate) mod dialect;
 pub(crate) mod h5_weights;
+mod hard_sigmoid;
 pub(crate) mod model_json;
 pub(crate) mod options;
 pub(crate) mod vars_weights;

@@ -99,6 +99,7 @@ pub(super) fn options_of(original: &str, class: &str, options: &Map<String, Valu
         }
         "LeakyReLU" => renamed(&mut new, "alpha", "negative_slope"),
         "ReLU" if original == "ThresholdedReLU" => renamed(&mut new, "theta", "threshold"),
+        "TimeDistributed" => inner_layer(&mut new),
         "UpSampling1D" => renamed(&mut new, "length", "size"),
         "ZeroPadding2D" => four_sides(&mut new, "padding"),
         // Keras 1's way of normalizing; there is only one now.
@@ -113,6 +114,16 @@ pub(super) fn options_of(original: &str, class: &str, options: &Map<String, Valu
     // The weights come from the file: how they once started need not be known.
     new.retain(|key, value| !key.ends_with("_initializer") || value.is_null() || Initializer::from_json(value).is_ok());
     new
+}
+
+/// The layer inside a wrapper.
+fn inner_layer(options: &mut Map<String, Value>) {
+    let Some(inner) = options.get_mut("layer") else { return };
+    let (Some(original), Some(given)) = (inner["class_name"].as_str(), inner["config"].as_object()) else { return };
+    let class = class_of(original, given);
+    // A wrapper of wrappers is no layer here.
+    let translated = if class == "TimeDistributed" { given.clone() } else { options_of(original, &class, given) };
+    *inner = json!({ "class_name": class, "config": translated });
 }
 
 /// A layer's name: what has a slash in a file cannot have one in a path of weights.

@@ -14,6 +14,8 @@ const LAYERS: &str = "layers";
 /// The same in Keras 2.13 and 2.14.
 const OLD_LAYERS: &str = "_layer_checkpoint_dependencies";
 const VARS: &str = "vars";
+/// The group in which a wrapper keeps the one layer that it has inside.
+const WRAPPED: &str = "layer";
 
 /// Whether a file has a group of layers.
 pub(crate) fn is_keras(root: &Group) -> bool {
@@ -49,7 +51,11 @@ fn walk(layers: &Group, path: &str, names: &str, found: &mut Vec<StoredLayer>) {
         let vars = layer.groups.get(VARS);
         let name = layer_name(vars.and_then(|vars| vars.text("name")).unwrap_or(group));
         let names = if names.is_empty() { name } else { format!("{names}/{name}") };
-        let tensors = vars.map(variables).unwrap_or_default();
+        let mut tensors = vars.map(variables).unwrap_or_default();
+        if tensors.is_empty() {
+            let wrapped = layer.groups.get(WRAPPED).and_then(|inner| inner.groups.get(VARS));
+            tensors = wrapped.map(variables).unwrap_or_default();
+        }
         if !tensors.is_empty() {
             let mut stored = StoredLayer::new(path.clone(), tensors);
             stored.path = Some(names.clone());
@@ -93,10 +99,11 @@ fn put(root: &mut GroupWriter, path: &str, layers: &[LayerNode], model: &Model) 
     for (layer, name) in layers.iter().zip(group_names(layers)) {
         let path = format!("{path}/{name}");
         root.group(&format!("{path}/{VARS}")).set_text("name", &layer.name);
+        let own = if layer.class == "TimeDistributed" { format!("{path}/{WRAPPED}") } else { path.clone() };
         for (index, weight) in layer.own_trainable_first().into_iter().enumerate() {
             let Some(value) = model.weight(&weight.path) else { continue };
             let values = value.cast(DType::F32)?.to_vec::<f32>()?;
-            root.set_tensor(&format!("{path}/{VARS}/{index}"), value.shape(), values);
+            root.set_tensor(&format!("{own}/{VARS}/{index}"), value.shape(), values);
         }
         if !layer.children.is_empty() {
             put(root, &format!("{path}/{LAYERS}"), &layer.children, model)?;

@@ -3,7 +3,10 @@
 //! To add one: write its file, name it here, and add its class to `CONSTRUCTORS`. Nothing else.
 
 mod activation;
+mod activity_regularization;
+mod alpha_dropout;
 mod batch_normalization;
+mod center_crop;
 mod conv;
 mod conv_transpose;
 mod cropping;
@@ -15,6 +18,8 @@ mod flatten;
 mod gaussian_dropout;
 mod gaussian_noise;
 mod global_pooling;
+mod group_normalization;
+mod identity;
 mod input;
 mod layer_normalization;
 mod leaky_relu;
@@ -24,17 +29,23 @@ mod options;
 mod permute;
 mod pooling;
 mod prelu;
+mod random_picture;
 mod relu;
 mod repeat_vector;
 mod rescaling;
 mod reshape;
 mod separable_conv;
 mod spatial_dropout;
+mod time_distributed;
+mod unit_normalization;
 mod up_sampling;
 mod zero_padding;
 
 pub use activation::{ActivationLayer, Softmax};
+pub use activity_regularization::ActivityRegularization;
+pub use alpha_dropout::AlphaDropout;
 pub use batch_normalization::BatchNormalization;
+pub use center_crop::CenterCrop;
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, ConvTranspose};
 pub use cropping::{Cropping, Cropping1D, Cropping2D, Cropping3D};
@@ -49,6 +60,8 @@ pub use global_pooling::{
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
     GlobalMaxPooling3D, GlobalPooling,
 };
+pub use group_normalization::GroupNormalization;
+pub use identity::Identity;
 pub use input::InputLayer;
 pub use layer_normalization::LayerNormalization;
 pub use leaky_relu::LeakyReLU;
@@ -59,12 +72,15 @@ pub use pooling::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
 };
 pub use prelu::PReLU;
+pub use random_picture::RandomPicture;
 pub use relu::ReLU;
 pub use repeat_vector::RepeatVector;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use separable_conv::{SeparableConv, SeparableConv1D, SeparableConv2D};
 pub use spatial_dropout::{SpatialDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
+pub use time_distributed::TimeDistributed;
+pub use unit_normalization::UnitNormalization;
 pub use up_sampling::{Interpolation, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
 pub use zero_padding::{ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D};
 
@@ -76,12 +92,15 @@ use striate_tensor::{Padding, Shape};
 /// Every class a saved model may name, with what makes a layer from its options.
 pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("Activation", ActivationLayer::from_config),
+    ("ActivityRegularization", ActivityRegularization::from_config),
     ("Add", Add::from_config),
+    ("AlphaDropout", AlphaDropout::from_config),
     ("Average", Average::from_config),
     ("AveragePooling1D", AveragePooling1D::from_config),
     ("AveragePooling2D", AveragePooling2D::from_config),
     ("AveragePooling3D", AveragePooling3D::from_config),
     ("BatchNormalization", BatchNormalization::from_config),
+    ("CenterCrop", CenterCrop::from_config),
     ("Concatenate", Concatenate::from_config),
     ("Conv1D", Conv1D::from_config),
     ("Conv1DTranspose", Conv1DTranspose::from_config),
@@ -106,6 +125,8 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("GlobalMaxPooling1D", GlobalMaxPooling1D::from_config),
     ("GlobalMaxPooling2D", GlobalMaxPooling2D::from_config),
     ("GlobalMaxPooling3D", GlobalMaxPooling3D::from_config),
+    ("GroupNormalization", GroupNormalization::from_config),
+    ("Identity", Identity::from_config),
     ("InputLayer", InputLayer::from_config),
     ("LayerNormalization", LayerNormalization::from_config),
     ("LeakyReLU", LeakyReLU::from_config),
@@ -118,6 +139,13 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("Normalization", Normalization::from_config),
     ("PReLU", PReLU::from_config),
     ("Permute", Permute::from_config),
+    ("RandomBrightness", RandomPicture::from_config),
+    ("RandomContrast", RandomPicture::from_config),
+    ("RandomFlip", RandomPicture::from_config),
+    ("RandomRotation", RandomPicture::from_config),
+    ("RandomShear", RandomPicture::from_config),
+    ("RandomTranslation", RandomPicture::from_config),
+    ("RandomZoom", RandomPicture::from_config),
     ("ReLU", ReLU::from_config),
     ("RepeatVector", RepeatVector::from_config),
     ("Rescaling", Rescaling::from_config),
@@ -129,6 +157,8 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("SpatialDropout2D", SpatialDropout2D::from_config),
     ("SpatialDropout3D", SpatialDropout3D::from_config),
     ("Subtract", Subtract::from_config),
+    ("TimeDistributed", TimeDistributed::from_config),
+    ("UnitNormalization", UnitNormalization::from_config),
     ("UpSampling1D", UpSampling1D::from_config),
     ("UpSampling2D", UpSampling2D::from_config),
     ("UpSampling3D", UpSampling3D::from_config),

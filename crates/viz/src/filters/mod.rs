@@ -70,9 +70,19 @@ pub struct Filters {
 #[derive(Debug)]
 enum Last {
     /// A layer of one filter can be made of it.
-    Convolution { model: Model, class: &'static str, config: Value, path: String, input: Shape },
+    Convolution(Box<Convolution>),
     /// The body's output has all channels.
     All,
+}
+
+/// A convolution of a model, and the shape that it receives.
+#[derive(Debug)]
+struct Convolution {
+    model: Model,
+    class: &'static str,
+    config: Value,
+    path: String,
+    input: Shape,
 }
 
 impl Filters {
@@ -98,7 +108,13 @@ impl Filters {
         {
             let body = model.part(path, PartEnd::Input, &shapes)?;
             let below = body.graph().output_shapes()[0];
-            let last = Last::Convolution { model: model.clone(), class, config, path: path.to_string(), input: below };
+            let last = Last::Convolution(Box::new(Convolution {
+                model: model.clone(),
+                class,
+                config,
+                path: path.to_string(),
+                input: below,
+            }));
             let is_empty = body.graph().layers().iter().all(|layer| layer.class == "InputLayer");
             return Ok(Filters { body: (!is_empty).then_some(body), last, input, count, values });
         }
@@ -118,13 +134,13 @@ impl Filters {
     pub fn climb(&self, filters: &[usize], ascent: &Ascent) -> Result<Vec<Tensor>> {
         let device = match (&self.body, &self.last) {
             (Some(body), _) => body.device().clone(),
-            (None, Last::Convolution { model, .. }) => model.device().clone(),
+            (None, Last::Convolution(layer)) => layer.model.device().clone(),
             (None, Last::All) => return Ok(Vec::new()),
         };
         let heads = filters.iter().map(|&filter| self.head(filter)).collect::<Result<Vec<_>>>()?;
         let mut images = Vec::with_capacity(filters.len());
-        for i in 0..filters.len() {
-            let mut stream = Key::new(ascent.seed).fold(i as u64).stream();
+        for &filter in filters {
+            let mut stream = Key::new(ascent.seed).fold(filter as u64).stream();
             let shape = self.input.with_batch(1)?;
             let noise =
                 (0..shape.elements()).map(|_| self.unit() * (128.0 + 20.0 * stream.uniform() as f32) + self.zero());
@@ -178,9 +194,8 @@ impl Filters {
             let rule = format!("the layer has {} filters, counted from 0", self.count);
             return Err(Error::argument("filter", rule, filter.to_string(), ""));
         }
-        let Last::Convolution { model, class, config, path, input } = &self.last else {
-            return Ok(Head::Channel(filter));
-        };
+        let Last::Convolution(layer) = &self.last else { return Ok(Head::Channel(filter)) };
+        let Convolution { model, class, config, path, input } = &**layer;
         let mut config = config.clone();
         config["filters"] = json!(1);
         let layer = Instance::from_arc(Registry::default().layer_from_json(class, &config)?).with_name("filter");

@@ -33,7 +33,7 @@ pub fn default_cam_layer(model: &Model) -> Result<LayerInfo> {
             && layer.output[0] * layer.output[1] > 1
             && !NOT.iter().any(|part| layer.class.contains(part))
     };
-    layers.filter(fits).last().ok_or_else(|| {
+    layers.rev().find(fits).ok_or_else(|| {
         Error::model(model.name(), "a heat map needs a layer with places, (height, width, channels)", "none", "")
     })
 }

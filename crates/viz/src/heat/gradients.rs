@@ -109,7 +109,7 @@ mod tests {
         for class in [0, 1] {
             let of = |x: &Tensor| score(&model, &Var::constant(x.clone()), class, Run::inference()).unwrap().0;
             let (there, here) = (of(&input).value().item().unwrap(), of(&black).value().item().unwrap());
-            let sum: f32 = attribution(&model, &input, class, 64, -1.0).unwrap().iter().sum();
+            let sum: f32 = attribution(&model, &input, class, 1024, -1.0).unwrap().iter().sum();
             assert!(
                 (f64::from(sum) - (there - here)).abs() < 0.02 * (there - here).abs() + 1e-3,
                 "{sum} {there} {here}"

@@ -187,16 +187,16 @@ pub fn pooling_sheet(image: &RgbImage, size: usize, device: &Device) -> Result<R
 
 /// The kernel's numbers, in cells that suit the picture.
 fn numbers(kernel: &NamedKernel, image: &RgbImage) -> RgbImage {
-    let cell = (image.width() / 9).clamp(22, 34);
+    let cell = (image.width() / 12).clamp(20, 30);
     let plane = kernel.plane();
     NumberGrid { plane: &plane, cell, range: (-4.0, 5.0), filled: 9, window: None }.image()
 }
 
-/// One image with another on its lower left corner.
+/// One image, and another to the right of it.
 fn beside(image: &RgbImage, small: &RgbImage) -> RgbImage {
-    let mut canvas = image.clone();
-    if image.width() > small.width() + 8 && image.height() > small.height() + 8 {
-        put(&mut canvas, small, 6, image.height() - small.height() - 6);
-    }
+    let size = (image.width() + 8 + small.width(), image.height().max(small.height()));
+    let mut canvas = RgbImage::from_pixel(size.0, size.1, Rgb([255; 3]));
+    put(&mut canvas, image, 0, 0);
+    put(&mut canvas, small, image.width() + 8, 0);
     canvas
 }

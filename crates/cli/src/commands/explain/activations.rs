@@ -29,7 +29,7 @@ pub struct ActivationsArguments {
 
 /// Runs the command.
 pub fn run(arguments: &ActivationsArguments, output: &Output) -> Result<ExitCode> {
-    let subject = arguments.model.open(None)?;
+    let subject = arguments.model.open(false)?;
     let layers = choose_layers(&subject.model, &arguments.layers)?;
     let input = subject.input(&read(&arguments.image, subject.colour())?)?;
     for (i, activation) in activations(&subject.model, &input, &layers)?.iter().enumerate() {

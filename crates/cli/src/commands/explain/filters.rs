@@ -57,7 +57,7 @@ pub struct FiltersArguments {
 
 /// Runs the command.
 pub fn run(arguments: &FiltersArguments, output: &Output) -> Result<ExitCode> {
-    let subject = arguments.model.open(None)?;
+    let subject = arguments.model.open(false)?;
     if arguments.raw {
         let is_bgr = subject.values() == PixelValues::Caffe;
         write(&arguments.out, &kernel_sheet(&subject.model, &arguments.layer, is_bgr)?, output)?;

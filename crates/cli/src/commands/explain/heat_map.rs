@@ -13,7 +13,7 @@ use striate::viz::heat::{
     CamMethod, GradientMethod, Occlusion, ScoreCam, cam, default_cam_layer, deletion_insertion, gradient_map,
     heat_image, occlusion_map, overlay, randomisation, score_cam, top_class,
 };
-use striate::viz::{Cell, Plane, Sheet, Subject, image_of};
+use striate::viz::{Cell, Plane, RgbImage, Sheet, Subject, image_of};
 use striate::{Error, Result};
 
 /// What all heat maps take.
@@ -104,7 +104,7 @@ pub struct OcclusionArguments {
 
 /// Runs `gradcam`.
 pub fn run_cam(arguments: &CamArguments, output: &Output) -> Result<ExitCode> {
-    let subject = arguments.common.model.open(None)?;
+    let subject = arguments.common.model.open(true)?;
     let layer = match &arguments.layer {
         Some(layer) => layer.clone(),
         None => default_cam_layer(&subject.model)?.path,
@@ -127,7 +127,7 @@ pub fn run_cam(arguments: &CamArguments, output: &Output) -> Result<ExitCode> {
 
 /// Runs `saliency`.
 pub fn run_saliency(arguments: &SaliencyArguments, output: &Output) -> Result<ExitCode> {
-    let subject = arguments.common.model.open(None)?;
+    let subject = arguments.common.model.open(true)?;
     let samples = arguments.samples as usize;
     let (name, method) = match arguments.method {
         SaliencyName::Saliency => ("saliency", GradientMethod::Saliency),
@@ -142,7 +142,7 @@ pub fn run_saliency(arguments: &SaliencyArguments, output: &Output) -> Result<Ex
 
 /// Runs `occlusion`.
 pub fn run_occlusion(arguments: &OcclusionArguments, output: &Output) -> Result<ExitCode> {
-    let subject = arguments.common.model.open(None)?;
+    let subject = arguments.common.model.open(true)?;
     let shape = subject.input_shape();
     let mut options = Occlusion::of(shape[0], shape[1], grey(&subject));
     options.patch = arguments.patch.unwrap_or(options.patch);
@@ -261,7 +261,7 @@ fn show(
 }
 
 /// The picture, the map, and the one on the other.
-fn sheet(picture: &Picture, map: &Plane, method: &str, class: &str) -> Result<image::RgbImage> {
+fn sheet(picture: &Picture, map: &Plane, method: &str, class: &str) -> Result<RgbImage> {
     /// Sides in pixels between which the picture is shown.
     const SIDES: (f64, f64) = (220.0, 420.0);
     let longest = picture.height().max(picture.width()) as f64;

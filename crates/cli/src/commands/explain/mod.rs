@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use striate::Result;
 use striate::prelude::device;
-use striate::viz::{Subject, write_png};
+use striate::viz::{RgbImage, Subject, write_png};
 
 /// `striate explain`.
 #[derive(Debug, Args)]
@@ -45,9 +45,9 @@ pub struct ModelArguments {
 }
 
 impl ModelArguments {
-    /// The model; `size` is the pictures' side for networks that leave it open.
-    pub fn open(&self, size: Option<usize>) -> Result<Subject> {
-        Subject::open(&self.model, size, self.data.as_deref(), &device()?)
+    /// The model, of a published network with its classifier or without, if both are there.
+    pub fn open(&self, include_top: bool) -> Result<Subject> {
+        Subject::open(&self.model, include_top, self.data.as_deref(), &device()?)
     }
 }
 
@@ -63,7 +63,7 @@ pub fn run(arguments: &ExplainArguments, output: &Output) -> Result<ExitCode> {
 }
 
 /// Writes a picture, making its folder, and says so.
-pub fn write(path: &Path, image: &image::RgbImage, output: &Output) -> Result<()> {
+pub fn write(path: &Path, image: &RgbImage, output: &Output) -> Result<()> {
     make_folder_of(path)?;
     write_png(path, image)?;
     wrote(path, output);

@@ -39,9 +39,12 @@ impl Question<'_> {
                 let cell = Cell { y: usize::try_from(y).ok()?, x: usize::try_from(x).ok()?, channel: first + c };
                 source.layout.index(cell).map(|index| source.values[index])
             };
-            let window: Vec<Option<f32>> = ys.iter().flat_map(|&y| xs.iter().map(move |&x| (y, x))).map(|(y, x)| value(y, x)).collect();
-            let taps: Vec<f32> = (0..height * width).map(|tap| kernel[(tap * in_group + c) * filters + filter]).collect();
-            let products = window.iter().zip(&taps).map(|(value, tap)| f64::from(value.unwrap_or(0.0)) * f64::from(*tap));
+            let window: Vec<Option<f32>> =
+                ys.iter().flat_map(|&y| xs.iter().map(move |&x| (y, x))).map(|(y, x)| value(y, x)).collect();
+            let taps: Vec<f32> =
+                (0..height * width).map(|tap| kernel[(tap * in_group + c) * filters + filter]).collect();
+            let products =
+                window.iter().zip(&taps).map(|(value, tap)| f64::from(value.unwrap_or(0.0)) * f64::from(*tap));
             parts.push((first + c, products.sum::<f64>(), window, taps));
         }
         let sum: f64 = parts.iter().map(|part| part.1).sum();

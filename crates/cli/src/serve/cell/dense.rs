@@ -40,7 +40,8 @@ impl Question<'_> {
             "rest": rest.iter().map(|&i| product(i, unit)).sum::<f64>(),
             "rest_count": rest.len(),
         });
-        let all = (self.activation() == Activation::Softmax).then(|| (0..units).map(|unit| total(unit) + own(unit)).collect());
+        let all = (self.activation() == Activation::Softmax)
+            .then(|| (0..units).map(|unit| total(unit) + own(unit)).collect());
         self.finish(&mut answer, total(unit), bias.as_ref().map(|_| own(unit)), all);
         Some(answer)
     }

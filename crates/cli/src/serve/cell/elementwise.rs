@@ -8,7 +8,9 @@ use striate::nn::Activation;
 impl Question<'_> {
     fn copied(&self, source: &Source, index: usize) -> Option<Value> {
         let input = source.values.get(index)?;
-        Some(json!({ "kind": "copy", "source": source.layer, "from": position(source.layout.cell(index)), "input": input }))
+        Some(
+            json!({ "kind": "copy", "source": source.layer, "from": position(source.layout.cell(index)), "input": input }),
+        )
     }
 
     /// The same numbers in the same order.
@@ -21,7 +23,9 @@ impl Question<'_> {
         let mut answer = self.copy()?;
         let after = match (self.node.class.as_str(), self.activation()) {
             ("Activation", Activation::Softmax) => return self.softmax_layer(),
-            ("Activation", Activation::Elementwise(function)) => answer["input"].as_f64().map(|input| function.apply(input)),
+            ("Activation", Activation::Elementwise(function)) => {
+                answer["input"].as_f64().map(|input| function.apply(input))
+            }
             _ => None,
         };
         let name = if self.node.class == "Activation" { self.activation().name() } else { self.node.class.as_str() };

@@ -52,9 +52,8 @@ pub fn explain(network: &Network, snapshot: &Snapshot, layer: usize, cell: Cell)
         "GlobalAveragePooling1D" | "GlobalAveragePooling2D" => question.global_pooling(false),
         "GlobalMaxPooling1D" | "GlobalMaxPooling2D" => question.global_pooling(true),
         "BatchNormalization" => question.normalization(),
-        "Flatten" | "Reshape" | "Dropout" | "SpatialDropout1D" | "SpatialDropout2D" | "GaussianDropout" | "GaussianNoise" => {
-            question.copy()
-        }
+        "Flatten" | "Reshape" | "Dropout" | "SpatialDropout1D" | "SpatialDropout2D" | "GaussianDropout"
+        | "GaussianNoise" => question.copy(),
         "Activation" | "ReLU" | "LeakyReLU" | "ELU" | "Rescaling" | "PReLU" => question.function(),
         "Softmax" => question.softmax_layer(),
         "ZeroPadding2D" => question.zero_padding(),

@@ -22,7 +22,8 @@ impl Question<'_> {
             let cell = Cell { y: usize::try_from(y).ok()?, x: usize::try_from(x).ok()?, channel: self.cell.channel };
             source.layout.index(cell).map(|index| source.values[index])
         };
-        let window: Vec<Option<f32>> = ys.iter().flat_map(|&y| xs.iter().map(move |&x| (y, x))).map(|(y, x)| value(y, x)).collect();
+        let window: Vec<Option<f32>> =
+            ys.iter().flat_map(|&y| xs.iter().map(move |&x| (y, x))).map(|(y, x)| value(y, x)).collect();
         let there = || window.iter().flatten().copied();
         let after = match is_max {
             true => there().fold(f32::NEG_INFINITY, f32::max),

@@ -1,8 +1,8 @@
 // The whole network from the side: each layer's strongest maps as a stack in perspective.
 
 const HEIGHT = 300;
-const MAPS = 7;
-const SHIFT = 17;
+const MAPS = 6;
+const SHIFT = 15;
 
 export class Depth {
   constructor(canvas, page) {
@@ -23,22 +23,25 @@ export class Depth {
   draw() {
     const views = [...this.page.views.values()].filter((view) => view.planes);
     const sizes = views.map((view) => (view.layer.is_vector ? 14 : 34 + 100 * Math.min(1, Math.sqrt(view.height / 64))));
-    const widths = views.map((view, i) => (view.layer.is_vector ? 34 : 0.62 * sizes[i] + SHIFT * Math.min(MAPS, view.planes.low.length)) + 40);
+    const widths = views.map((view, i) => (view.layer.is_vector ? 34 : 0.62 * sizes[i] + SHIFT * Math.min(MAPS, view.planes.low.length)) + 28);
     const width = Math.max(320, widths.reduce((a, b) => a + b, 20));
-    const ratio = Math.max(1, window.devicePixelRatio || 1);
+    // Made to fit, unless that would make it too small.
+    const scale = Math.min(1, Math.max(0.6, this.canvas.parentElement.clientWidth / width));
+    const ratio = scale * Math.max(1, window.devicePixelRatio || 1);
     this.canvas.width = width * ratio;
     this.canvas.height = HEIGHT * ratio;
-    this.canvas.style.width = `${width}px`;
-    this.canvas.style.height = `${HEIGHT}px`;
+    this.canvas.style.width = `${width * scale}px`;
+    this.canvas.style.height = `${HEIGHT * scale}px`;
     const { context } = this;
     const style = getComputedStyle(document.documentElement);
     let left = 24;
     views.forEach((view, i) => {
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.fillStyle = style.getPropertyValue("--quiet");
-      context.font = "11px system-ui, sans-serif";
-      context.fillText(view.layer.name, left, HEIGHT - 22);
-      context.fillText(view.layer.shape.join("×"), left, HEIGHT - 8);
+      context.font = `${Math.round(11 / scale)}px system-ui, sans-serif`;
+      // Long names would run into the next layer's.
+      context.fillText(view.layer.name, left, HEIGHT - 26, widths[i] - 8);
+      context.fillText(view.layer.shape.join("×"), left, HEIGHT - 8, widths[i] - 8);
       if (view.layer.is_vector) this.column(view, left, ratio);
       else this.stack(view, left, sizes[i], ratio);
       left += widths[i];

@@ -8,6 +8,9 @@ import { Pad } from "./pad.js";
 
 const $ = (id) => document.getElementById(id);
 
+/** Bytes of maps that one answer is to hold. */
+const MOST_BYTES = 6_000_000;
+
 class Page {
   constructor(model) {
     this.model = model;
@@ -80,11 +83,14 @@ class Page {
     };
     $("scale-map").onclick = () => scale(true);
     $("scale-layer").onclick = () => scale(false);
-    const view = (deep) => {
+    const view = async (deep) => {
       choose(deep ? "view-depth" : "view-maps", deep ? "view-maps" : "view-depth");
       $("depth").hidden = !deep;
-      if (deep) this.depth.draw();
       this.inspector.draw();
+      if (!deep) return;
+      this.depth.draw();
+      await this.fetchWanted(this.wants());
+      this.depth.draw();
     };
     $("view-depth").onclick = () => view(true);
     $("view-maps").onclick = () => view(false);
@@ -150,8 +156,7 @@ class Page {
       const number = ++this.asked;
       const start = performance.now();
       try {
-        const wants = [...this.views.values()].filter((view) => view.visible || !$("depth").hidden).map((view) => view.want);
-        const response = await fetch(`/api/input?want=${wants.join(",")}&${input.query}`, { method: "POST", headers: { "Content-Type": input.type }, body: input.body });
+                const response = await fetch(`/api/input?want=${this.wants()}&${input.query}`, { method: "POST", headers: { "Content-Type": input.type }, body: input.body });
         if (!response.ok) throw new Error((await response.json()).error);
         const packed = await response.arrayBuffer();
         if (number !== this.asked) continue;
@@ -199,11 +204,26 @@ class Page {
     return head;
   }
 
+  /** What is to be sent: the layers in view, and for the stacks as many others as one answer may hold. */
+  wants() {
+    const all = [...this.views.values()];
+    const wanted = all.filter((view) => view.visible);
+    if (!$("depth").hidden) {
+      let left = MOST_BYTES - wanted.reduce((sum, view) => sum + view.bytes, 0);
+      for (const view of all.filter((view) => !view.visible)) if ((left -= view.bytes) > 0) wanted.push(view);
+    }
+    return wanted.map((view) => view.want).join(",");
+  }
+
   /** Fetches a layer's maps of the picture that was sent last. */
   async fetchFor(view) {
+    await this.fetchWanted(view.want);
+  }
+
+  async fetchWanted(want) {
     if (this.id === null) return;
     const id = this.id;
-    const response = await fetch(`/api/planes?id=${id}&want=${view.want}`);
+    const response = await fetch(`/api/planes?id=${id}&want=${want}`);
     if (response.ok && id === this.id) this.unpack(await response.arrayBuffer());
   }
 

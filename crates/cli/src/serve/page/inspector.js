@@ -84,7 +84,7 @@ export class Inspector {
     const source = this.nameOf(answer.source);
     const rows = answer.parts.slice(0, this.shownParts).map((part) =>
       h("div", { className: "product" },
-        h("figure", {}, h("figcaption", { textContent: answer.channels > 1 ? `${source}, map ${part.channel + 1}` : `${source}: window` }), this.grid(part.window, columns, inputs, signed ? "signed" : "viridis")),
+        h("figure", {}, h("figcaption", { textContent: answer.channels > 1 ? `map ${part.channel + 1}` : "window" }), this.grid(part.window, columns, inputs, signed ? "signed" : "viridis")),
         h("span", { className: "sign", textContent: "×" }),
         h("figure", {}, h("figcaption", { textContent: "kernel" }), this.grid(part.kernel, columns, taps, "signed")),
         h("span", { className: `sum ${part.sum < 0 ? "minus" : "plus"}`, textContent: `= ${show(part.sum)}` }),
@@ -92,7 +92,7 @@ export class Inspector {
     const hidden = answer.parts.slice(this.shownParts);
     const more = hidden.length + answer.rest_count;
     const rest = hidden.reduce((sum, part) => sum + part.sum, answer.rest);
-    const list = [...rows];
+    const list = [h("p", { className: "quiet", textContent: answer.channels > 1 ? `The windows of ${source} that count most, times this map's kernel:` : `The window of ${source}, times this map's kernel:` }), ...rows];
     if (hidden.length && this.shownParts < 12) {
       list.push(h("button", { textContent: "Show more maps", onclick: () => ((this.shownParts = 12), this.show(this.answer)) }));
     }

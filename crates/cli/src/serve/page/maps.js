@@ -76,6 +76,11 @@ export class LayerView {
     this.paint();
   }
 
+  /** How much that is. */
+  get bytes() {
+    return this.count * this.height * this.width;
+  }
+
   /** What is to be fetched for it. */
   get want() {
     return `${this.layer.index}:${this.from}:${this.count}`;
