@@ -202,7 +202,7 @@ impl Run {
     ///
     /// ```
     /// use striate_autograd::Var;
-    /// use striate_nn::{BuildOptions, Run, Sequential, layers::*};
+    /// use striate_nn::{BuildOptions, Call, Run, Sequential, layers::*};
     /// use striate_tensor::{DType, Tensor};
     /// let device = striate_testkit::reference::device();
     /// let model = Sequential::new([3])

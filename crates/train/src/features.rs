@@ -29,7 +29,7 @@ use striate_tensor::{Error, Result, Shape};
 /// let pictures = Array::floats(vec![0.5; 5 * 16], [5, 4, 4, 1])?;
 /// let data = ArrayDataset::new(vec![pictures], vec![Array::one_hot(&[0u8, 1, 1, 0, 1], 2)?])?;
 /// let features = features(&base, &data, 20, Progress::Silent)?;
-/// assert_eq!((features.len(), features.input_shapes()[0].to_string()), (5, "(3)".into()));
+/// assert_eq!((features.len(), features.input_shapes()[0].to_string()), (5, "(3,)".into()));
 /// # Ok::<(), striate_tensor::Error>(())
 /// ```
 pub fn features(base: &Model, data: &dyn Dataset, batch_size: usize, progress: Progress) -> Result<ArrayDataset> {
