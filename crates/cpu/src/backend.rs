@@ -203,8 +203,9 @@ impl Backend for CpuBackend {
         g: &ConvGeometry,
         epilogue: Epilogue<'_>,
         pool: &PoolGeometry,
-    ) -> Result<Option<Storage>> {
-        conv::forward_pooled(&self.context, x, kernel, g, epilogue, pool)
+        with_indices: bool,
+    ) -> Result<Option<(Storage, Option<Storage>)>> {
+        conv::forward_pooled(&self.context, x, kernel, g, epilogue, (pool, with_indices))
     }
 
     fn conv_backward_input(&self, dy: &Tensor, kernel: &Tensor, g: &ConvGeometry) -> Result<Storage> {

@@ -6,8 +6,12 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use striate_tensor::{AlignedVec, DType, Element, HostBuffer, HostData, MemoryStats, Recycle, Result, Storage};
 
-/// Bytes that may always be kept for reuse, beyond a quarter of the most that was ever live.
-const CACHE_FLOOR: usize = 64 << 20;
+/// Bytes that may be held beyond the most that was ever live and a quarter of it.
+const SPARE: usize = 64 << 20;
+/// Loans after which a class that nobody asked for is stale: more than a step of a large network makes.
+const STALE: u64 = 1 << 15;
+/// Bytes from which on a block may stand in for one of a smaller class.
+const LARGE: usize = 1 << 20;
 
 /// Lends blocks of host memory.
 #[derive(Clone)]
@@ -24,7 +28,10 @@ pub(crate) struct Pool {
 struct Shelves {
     /// Free blocks by type and number of elements.
     free: HashMap<(DType, usize), Shelf>,
+    /// What is lent counts as what was asked for, in whole classes.
     stats: MemoryStats,
+    /// Bytes of the blocks that are lent: more where a larger block stands in.
+    lent: usize,
     clock: u64,
 }
 
@@ -75,6 +82,12 @@ fn shelf_of(data: &HostData) -> Option<usize> {
     (class <= capacity).then_some(class)
 }
 
+/// Bytes of the class that the elements in use need; of a foreign block that is smaller, all it has.
+fn asked(data: &HostData) -> usize {
+    bytes(data).min(class(data.len()) * data.dtype().size())
+}
+
+/// Bytes of the whole block.
 fn bytes(data: &HostData) -> usize {
     // Without the slack of alignment, so that lending and returning agree.
     shelf_of(data).unwrap_or_else(|| capacity(data)) * data.dtype().size()
@@ -87,18 +100,24 @@ impl Pool {
 }
 
 impl Shelves {
-    fn lend(&mut self, bytes: usize) {
-        self.stats.live += bytes;
+    fn lend(&mut self, block: usize, asked: usize) {
+        self.lent += block;
+        self.stats.live += asked;
         self.stats.peak = self.stats.peak.max(self.stats.live);
     }
 
-    /// Gives back to the system what was used longest ago, until the cache is within bounds.
-    fn trim(&mut self) -> Vec<HostData> {
+    /// Removes blocks from the cache, for the caller to give back to the system, until there is room for `more` bytes.
+    ///
+    /// What nobody asked for in a long time goes first, then what was used last: steps repeat, so that is what the next
+    /// requests want least.
+    fn trim(&mut self, more: usize) -> Vec<HostData> {
         let mut dropped = Vec::new();
-        let limit = self.stats.peak + self.stats.peak / 4 + CACHE_FLOOR;
-        while self.stats.live + self.stats.cached > limit && self.stats.cached > 0 {
-            let oldest = self.free.iter().filter(|(_, s)| !s.blocks.is_empty()).min_by_key(|(_, s)| s.used);
-            let Some(key) = oldest.map(|(key, _)| *key) else { break };
+        let limit = self.stats.peak + self.stats.peak / 4 + SPARE;
+        while self.lent + self.stats.cached + more > limit && self.stats.cached > 0 {
+            let filled = || self.free.iter().filter(|(_, shelf)| !shelf.blocks.is_empty());
+            let stale =
+                filled().filter(|(_, shelf)| self.clock - shelf.used > STALE).min_by_key(|(_, shelf)| shelf.used);
+            let Some((&key, _)) = stale.or_else(|| filled().max_by_key(|(_, shelf)| shelf.used)) else { break };
             if let Some(block) = self.free.get_mut(&key).and_then(|shelf| shelf.blocks.pop()) {
                 self.stats.cached = self.stats.cached.saturating_sub(bytes(&block));
                 dropped.push(block);
@@ -106,13 +125,36 @@ impl Shelves {
         }
         dropped
     }
+
+    /// A free block of a class, or of the next larger ones if it is large.
+    fn find(&mut self, dtype: DType, class: usize) -> Option<HostData> {
+        self.clock += 1;
+        let clock = self.clock;
+        let mut candidate = class;
+        for _ in 0..if class * dtype.size() < LARGE { 1 } else { 5 } {
+            if let Some(shelf) = self.free.get_mut(&(dtype, candidate)) {
+                if candidate == class {
+                    shelf.used = clock;
+                }
+                if let Some(block) = shelf.blocks.pop() {
+                    let size = bytes(&block);
+                    self.stats.cached = self.stats.cached.saturating_sub(size);
+                    self.lend(size, class * dtype.size());
+                    return Some(block);
+                }
+            }
+            candidate = self::class(candidate + 1);
+        }
+        None
+    }
 }
 
 impl Recycle for Pool {
     fn recycle(&self, data: HostData) {
-        let size = bytes(&data);
+        let (size, asked) = (bytes(&data), asked(&data));
         let mut shelves = self.lock();
-        shelves.stats.live = shelves.stats.live.saturating_sub(size);
+        shelves.lent = shelves.lent.saturating_sub(size);
+        shelves.stats.live = shelves.stats.live.saturating_sub(asked);
         let Some(class) = shelf_of(&data) else { return };
         shelves.clock += 1;
         let clock = shelves.clock;
@@ -120,7 +162,7 @@ impl Recycle for Pool {
         let shelf = shelves.free.entry((data.dtype(), class)).or_default();
         shelf.used = clock;
         shelf.blocks.push(data);
-        let dropped = shelves.trim();
+        let dropped = shelves.trim(0);
         // Unmapping takes its time: not under the lock.
         drop(shelves);
         drop(dropped);
@@ -139,25 +181,19 @@ impl Memory {
     /// `len` elements; what they hold is whatever was there.
     pub(crate) fn take<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         let class = class(len);
-        let found = {
+        let size = class * size_of::<T>();
+        let (found, dropped) = {
             let mut shelves = self.pool.lock();
-            shelves.clock += 1;
-            let clock = shelves.clock;
-            let block = shelves.free.get_mut(&(T::DTYPE, class)).and_then(|shelf| {
-                shelf.used = clock;
-                shelf.blocks.pop()
-            });
-            if block.is_some() {
-                shelves.stats.cached = shelves.stats.cached.saturating_sub(class * size_of::<T>());
-                shelves.lend(class * size_of::<T>());
-            }
-            block
+            let found = shelves.find(T::DTYPE, class);
+            let dropped = if found.is_none() { shelves.trim(size) } else { Vec::new() };
+            (found, dropped)
         };
+        drop(dropped);
         let mut data = match found {
             Some(data) => data,
             None => {
                 let block = T::into_host(AlignedVec::zeros(class)?);
-                self.pool.lock().lend(bytes(&block));
+                self.pool.lock().lend(bytes(&block), size);
                 block
             }
         };
@@ -179,7 +215,7 @@ impl Memory {
     pub(crate) fn adopt(&self, mut buffer: HostBuffer) -> HostBuffer {
         let empty = HostData::U8(AlignedVec::from_vec(Vec::new()));
         let data = std::mem::replace(buffer.data_mut(), empty);
-        self.pool.lock().lend(bytes(&data));
+        self.pool.lock().lend(bytes(&data), asked(&data));
         // `buffer` still belongs to its own pool, if it has one, and returns to it empty.
         HostBuffer::new(data, self.pool.this.upgrade().map(|pool| pool as Arc<dyn Recycle>))
     }
@@ -258,8 +294,21 @@ mod tests {
         let memory = Memory::new();
         for i in 0..64 {
             drop(memory.take::<u8>((4 << 20) + i * (1 << 20)).unwrap());
+            let stats = memory.stats();
+            assert!(stats.live + stats.cached <= stats.peak + stats.peak / 4 + SPARE, "{stats:?}");
         }
-        let stats = memory.stats();
-        assert!(stats.cached <= stats.peak + stats.peak / 4 + CACHE_FLOOR, "{stats:?}");
+    }
+
+    #[test]
+    fn a_large_request_takes_a_slightly_larger_block_and_a_much_larger_one_stays() {
+        let memory = Memory::new();
+        drop(memory.take::<f32>(1 << 20).unwrap());
+        let (smaller, stats) = (memory.take::<f32>(900_000).unwrap(), memory.stats());
+        assert_eq!((smaller.len(), stats.live, stats.cached), (900_000, class(900_000) * 4, 0));
+        drop(smaller);
+        assert_eq!(memory.stats().cached, 4 << 20);
+        let small = memory.take::<f32>(400_000).unwrap();
+        assert_eq!(memory.stats().cached, 4 << 20);
+        drop(small);
     }
 }

@@ -184,6 +184,11 @@ impl Kernel for MeanRow<'_> {
     }
 }
 
+/// The maxima of row `height` of the output of a single sample `x` without depth, and their taps unless `indices` is empty.
+pub(crate) fn max_row(cx: &Context, g: &PoolGeometry, x: &[f32], height: usize, y: &mut [f32], indices: &mut [u8]) {
+    cx.level.run(MaxRow { g, x, depth: 0, height, y, indices });
+}
+
 fn maximum<I: Index>(cx: &Context, x: &[f32], g: &PoolGeometry, with: bool) -> Result<(Storage, Option<Storage>)> {
     let (row, rows, sample) = (g.output[2] * g.channels, rows_per_sample(g), g.input_positions() * g.channels);
     let len = g.batch * rows * row;

@@ -125,8 +125,18 @@ fn pooling_in_the_same_pass_gives_the_same_bits() {
             for algorithm in [ConvAlgorithm::Winograd, ConvAlgorithm::Direct] {
                 let spec = ConvSpec { padding: Padding::Same, algorithm, ..ConvSpec::default() };
                 for activation in [Activation::Relu, Activation::Linear] {
-                    let apart = x.conv(&kernel, Some(&bias), &spec, activation).unwrap().pool(&pool, false).unwrap().0;
-                    let fused = x.conv_max_pool(&kernel, Some(&bias), &spec, activation, &pool).unwrap();
+                    let between = x.conv(&kernel, Some(&bias), &spec, activation).unwrap();
+                    let (apart, winners) = between.pool(&pool, true).unwrap();
+                    let fuse = |with| x.conv_max_pool(&kernel, Some(&bias), &spec, activation, &pool, with).unwrap();
+                    let (fused, none) = fuse(false);
+                    assert!(none.is_none());
+                    let (with, indices) = fuse(true);
+                    assert_eq!(with.to_vec::<f32>().unwrap(), fused.to_vec::<f32>().unwrap());
+                    // Among equal values any may win, which here only a ReLU's zeros are.
+                    let zeros = fused.to_vec::<f32>().unwrap().into_iter().map(|value| value == 0.0);
+                    let [indices, winners] = [indices, winners].map(|t| t.unwrap().to_vec::<u8>().unwrap());
+                    let agree = indices.iter().zip(&winners).zip(zeros).all(|((a, b), zero)| zero || a == b);
+                    assert!(agree, "{isa} {h}×{w} {algorithm:?}");
                     assert_eq!(fused.shape(), apart.shape());
                     assert_eq!(
                         fused.to_vec::<f32>().unwrap(),

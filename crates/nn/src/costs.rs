@@ -1,6 +1,6 @@
 //! What each layer of a model costs and sees: arithmetic, memory, receptive field.
 
-use crate::graph::{Graph, batch_shape};
+use crate::graph::{Graph, Step, batch_shape};
 use crate::model::Model;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -75,6 +75,10 @@ struct Kept {
     numbers: usize,
     /// How many blocks of that size backward needs: the output as a rule.
     blocks: usize,
+    /// Whether backward needs a byte for each number besides: which input a maximum is.
+    has_indices: bool,
+    /// Whether backward makes a copy of the gradient: that of a pooled ReLU is dropped where the maximum is not positive.
+    copies: bool,
     /// Bytes of the gradients of its weights.
     weights: usize,
     /// Whether backward gets here at all.
@@ -158,13 +162,29 @@ impl Costs {
             let after = sight.through(class, &windows, &input_shapes[0]);
             let is_trained = gradient_bytes > 0 || was_reached;
             let bytes = step.shape.elements() * FLOAT;
-            let is_kept = !is_view(class) && (kept[i] || needs_output(class, &config));
-            // Which input each maximum is; the input less its mean.
-            let has_own = class.starts_with("MaxPooling") || class == "BatchNormalization";
-            let blocks = usize::from(is_kept) + usize::from(has_own);
+            // A convolution that is pooled as it is computed keeps no output; the pooling keeps the maxima of a ReLU.
+            let activation = |step: &Step| {
+                let config = graph.members[step.member].layer.config();
+                config.get("activation").and_then(Value::as_str).map(str::to_string)
+            };
+            let class_of = |step: &Step| graph.members[step.member].layer.class_name();
+            let is_relu = |step: &Step| class_of(step) == "ReLU" || activation(step).as_deref() == Some("relu");
+            let is_fused = |step: &Step| {
+                step.pooled_by.is_some()
+                    && matches!(class_of(step), "Conv1D" | "Conv2D" | "Conv3D")
+                    && matches!(activation(step).as_deref(), None | Some("linear" | "relu"))
+            };
+            let is_maximum = class.starts_with("MaxPooling");
+            let pools_relu = is_maximum && step.inputs.iter().any(|&input| is_relu(&graph.steps[input]));
+            let needs_output = !is_fused(step) && (needs_output(class, &config) || pools_relu);
+            let is_kept = !is_view(class) && (kept[i] || needs_output);
+            // The input less its mean.
+            let blocks = usize::from(is_kept) + usize::from(class == "BatchNormalization");
             self.steps.push(Kept {
                 numbers: step.shape.elements(),
                 blocks,
+                has_indices: is_maximum,
+                copies: pools_relu,
                 weights: if is_first { gradient_bytes } else { 0 },
                 is_reached: is_trained,
             });
@@ -197,7 +217,8 @@ impl Costs {
     /// comes by, each in the block that a back end's pool has for it. Working memory of single operations comes to that.
     pub fn training_peak_bytes(&self, batch_size: usize, optimizer_numbers: usize) -> usize {
         let block = |step: &Kept| block_bytes(step.numbers * batch_size);
-        let kept = |step: &Kept| if step.is_reached { step.blocks * block(step) } else { 0 };
+        let indices = |step: &Kept| if step.has_indices { block(step) / FLOAT } else { 0 };
+        let kept = |step: &Kept| if step.is_reached { step.blocks * block(step) + indices(step) } else { 0 };
         let mut alive: usize = self.steps.iter().map(kept).sum();
         let mut gradients = 0;
         let mut peak = alive;
@@ -205,7 +226,8 @@ impl Costs {
             let below =
                 i.checked_sub(1).map(|below| &self.steps[below]).filter(|below| below.is_reached).map_or(0, block);
             gradients += step.weights;
-            peak = peak.max(alive + gradients + block(step) + below);
+            let copy = if step.copies { block(step) } else { 0 };
+            peak = peak.max(alive + gradients + block(step) + copy + below);
             alive -= kept(step);
         }
         let inputs = block_bytes(self.input_bytes / FLOAT * batch_size);

@@ -38,7 +38,7 @@ pub(crate) struct Step {
     /// Values that nothing needs once this step is done.
     last_use_of: Vec<usize>,
     /// The maximum pooling that alone needs this value.
-    pooled_by: Option<usize>,
+    pub(crate) pooled_by: Option<usize>,
 }
 
 /// A directed acyclic graph of layers.

@@ -58,7 +58,7 @@ pub trait Layer: fmt::Debug + Send + Sync + Any {
         None
     }
 
-    /// The output followed by a maximum pooling, where the layer has both in one pass and no gradient is wanted; none where not.
+    /// The output followed by a maximum pooling, where the layer has both in one pass; none where not.
     ///
     /// # Errors
     /// As [`Layer::forward`].

@@ -311,6 +311,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// A convolution with its bias and activation.
     fn conv(&self, x: &Tensor, kernel: &Tensor, g: &ConvGeometry, epilogue: Epilogue<'_>) -> Result<Storage>;
     /// A convolution and the maximum pooling of its result, where the back end has both in one pass; none where it has not.
+    /// With `with_indices` also the winners, as [`Backend::pool`] gives them.
     fn conv_max_pool(
         &self,
         x: &Tensor,
@@ -318,8 +319,9 @@ pub trait Backend: Send + Sync + fmt::Debug {
         g: &ConvGeometry,
         epilogue: Epilogue<'_>,
         pool: &PoolGeometry,
-    ) -> Result<Option<Storage>> {
-        let _ = (x, kernel, g, epilogue, pool);
+        with_indices: bool,
+    ) -> Result<Option<(Storage, Option<Storage>)>> {
+        let _ = (x, kernel, g, epilogue, pool, with_indices);
         Ok(None)
     }
     /// The gradient of the convolution's input.

@@ -438,7 +438,7 @@ impl Tensor {
     }
 
     /// [`Tensor::conv`] followed by maximum pooling: the same numbers, without the result between where the back end can do
-    /// without.
+    /// without. With `with_indices` also the winners, as [`Tensor::pool`] gives them; among equal ones any.
     ///
     /// # Errors
     /// As [`Tensor::conv`] and [`PoolSpec::geometry`].
@@ -449,14 +449,18 @@ impl Tensor {
         spec: &ConvSpec,
         activation: Activation,
         pool: &PoolSpec,
-    ) -> Result<Tensor> {
+        with_indices: bool,
+    ) -> Result<(Tensor, Option<Tensor>)> {
         let g = self.conv_geometry(kernel, bias, spec)?;
         let between = spec.output_shape(self.shape(), kernel.shape())?;
         let pool = PoolSpec { kind: PoolKind::Max, ..*pool };
         let (pooling, shape) = (pool.geometry(&between)?, pool.output_shape(&between)?);
-        match self.device().conv_max_pool(self, kernel, &g, Epilogue { bias, activation }, &pooling)? {
-            Some(storage) => self.made(storage, shape),
-            None => Ok(self.conv(kernel, bias, spec, activation)?.pool(&pool, false)?.0),
+        match self.device().conv_max_pool(self, kernel, &g, Epilogue { bias, activation }, &pooling, with_indices)? {
+            Some((storage, indices)) => {
+                let indices = indices.map(|indices| self.made(indices, shape)).transpose()?;
+                Ok((self.made(storage, shape)?, indices))
+            }
+            None => self.conv(kernel, bias, spec, activation)?.pool(&pool, with_indices),
         }
     }
 

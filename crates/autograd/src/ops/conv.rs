@@ -1,7 +1,7 @@
 //! Convolution with bias and activation, in 1, 2 or 3 spatial axes.
 
 use crate::var::{Backward, Var};
-use striate_tensor::{Activation, ConvSpec, PoolSpec, Result, Tensor, UnaryOp};
+use striate_tensor::{Activation, ConvSpec, PoolKind, PoolSpec, Result, Shape, Tensor, UnaryOp};
 
 struct ConvRule {
     spec: ConvSpec,
@@ -47,6 +47,40 @@ impl Backward for ConvRule {
     }
 }
 
+/// A convolution, perhaps with ReLU, and the maximum pooling of its result.
+struct ConvPoolRule {
+    conv: ConvRule,
+    pool: PoolSpec,
+    /// The shape of the convolution's result.
+    between: Shape,
+    indices: Option<Tensor>,
+    /// The pooled values of a ReLU: one that is not positive has no gradient.
+    winners: Option<Tensor>,
+}
+
+impl Backward for ConvPoolRule {
+    fn name(&self) -> &'static str {
+        "conv_max_pool"
+    }
+
+    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        match &self.winners {
+            Some(winners) => {
+                self.backward_masked(&dy.unary_backward(UnaryOp::Activation(Activation::Relu), winners)?, needed)
+            }
+            None => self.backward_masked(dy, needed),
+        }
+    }
+
+    fn is_relu(&self) -> bool {
+        self.winners.is_some()
+    }
+
+    fn backward_masked(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        self.conv.of_sums(&dy.pool_backward(&self.between, self.indices.as_ref(), &self.pool)?, needed)
+    }
+}
+
 impl Var {
     /// The convolution of (n, spatial…, c) with `kernel` (spatial…, c / groups, filters), plus bias (filters), activated.
     ///
@@ -69,8 +103,8 @@ impl Var {
         }))
     }
 
-    /// [`Var::conv`] followed by maximum pooling, in one pass where the back end has it; none if a gradient is wanted, which needs
-    /// the result between.
+    /// [`Var::conv`] followed by maximum pooling, in one pass where the back end has it: of the result between, backward needs
+    /// only which of a window won. None for activations whose slope is not computed from their output, and for sigmoid.
     ///
     /// # Errors
     /// As [`Tensor::conv_max_pool`].
@@ -82,10 +116,28 @@ impl Var {
         activation: Activation,
         pool: &PoolSpec,
     ) -> Result<Option<Var>> {
-        if [Some(self), Some(kernel), bias].into_iter().flatten().any(Var::needs_gradient) {
+        let wanted = [Some(self), Some(kernel), bias].into_iter().flatten().any(Var::needs_gradient);
+        // Other slopes are computed from all outputs.
+        if wanted && !matches!(activation, Activation::Linear | Activation::Relu) {
             return Ok(None);
         }
-        let bias = bias.map(Var::value);
-        Ok(Some(Var::constant(self.value().conv_max_pool(kernel.value(), bias, spec, activation, pool)?)))
+        let (value, indices) =
+            self.value().conv_max_pool(kernel.value(), bias.map(Var::value), spec, activation, pool, wanted)?;
+        let mut inputs = vec![self, kernel];
+        inputs.extend(bias);
+        let between = spec.output_shape(self.shape(), kernel.shape())?;
+        Ok(Some(Var::from_op(value.clone(), &inputs, || ConvPoolRule {
+            conv: ConvRule {
+                spec: *spec,
+                activation: Activation::Linear,
+                x: self.value().clone(),
+                kernel: kernel.value().clone(),
+                y: None,
+            },
+            pool: PoolSpec { kind: PoolKind::Max, ..*pool },
+            between,
+            indices,
+            winners: (activation == Activation::Relu).then_some(value),
+        })))
     }
 }

@@ -234,24 +234,32 @@ impl Correlation {
         classes
     }
 
-    /// Cuts off the border where that spares many products with zeros, and there are samples enough to fill register tiles
-    /// with the same position of each; otherwise the whole.
-    pub(crate) fn regions(self) -> Vec<Correlation> {
+    /// Whether [`Correlation::regions`] gives more than one.
+    pub(crate) fn cuts_off_borders(&self) -> bool {
         const SAMPLES: usize = 8;
         // Small images only: the border of large ones is a small share, and their classes cost more to find.
         if self.batch < SAMPLES || self.positions() > 4096 || self.stays_inside() {
-            return vec![self];
+            return false;
         }
-        let classes = [0, 1, 2].map(|axis| self.classes(axis));
-        let kept: f64 = (0..3)
+        self.share_of_taps_met(&[0, 1, 2].map(|axis| self.classes(axis))) <= 0.92
+    }
+
+    fn share_of_taps_met(&self, classes: &[Vec<[usize; 4]>; 3]) -> f64 {
+        (0..3)
             .map(|axis| {
                 let met: usize = classes[axis].iter().map(|class| class[1] * class[3]).sum();
                 met as f64 / (self.grid[axis] * self.taps[axis].len()).max(1) as f64
             })
-            .product();
-        if kept > 0.92 {
+            .product()
+    }
+
+    /// Cuts off the border where that spares many products with zeros, and there are samples enough to fill register tiles
+    /// with the same position of each; otherwise the whole.
+    pub(crate) fn regions(self) -> Vec<Correlation> {
+        if !self.cuts_off_borders() {
             return vec![self];
         }
+        let classes = [0, 1, 2].map(|axis| self.classes(axis));
         let mut regions = Vec::new();
         for d in &classes[0] {
             for h in &classes[1] {

@@ -4,9 +4,10 @@ use crate::backend::Context;
 use crate::conv::correlation::{Boxes, Correlation, Strip};
 use crate::elementwise;
 use crate::kernels::{PackSource, Packed, RowTable, Segment, Shared, Sweep, Write};
+use crate::pool;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
-use striate_tensor::{Activation, ConvGeometry, Result};
+use striate_tensor::{Activation, ConvGeometry, PoolGeometry, Result};
 
 /// Bytes of a box's input that should stay in the second-level cache.
 const STRIP_BYTES: usize = 160 << 10;
@@ -176,6 +177,90 @@ impl Part {
         }
         Ok(())
     }
+}
+
+/// Computes a correlation over two spatial axes and the maximum of each 2×2 of its results, two or more rows of an image at a time.
+/// `epilogue` is a bias and whether negative sums become zero; `results` takes the maxima and, if wanted, which of the four they are.
+pub(crate) fn run_pooled(
+    cx: &Context,
+    layout: Correlation,
+    kernel: &Packed,
+    input: &[f32],
+    epilogue: (Option<&[f32]>, bool),
+    pool: &PoolGeometry,
+    results: (&mut [f32], Option<&mut [u8]>),
+) -> Result<()> {
+    let (channels, width, pairs) = (layout.out_channels, layout.grid[2], pool.output[1]);
+    let work = layout.multiply_adds();
+    let target = (STRIP_BYTES / 4 / layout.in_channels.max(1)).clamp(48, 768);
+    // Enough tasks for all threads, too.
+    let tasks = cx.threads.tasks(work);
+    let at_once = (target / (2 * width)).min((layout.batch * pairs).div_ceil(tasks)).clamp(1, pairs.max(1));
+    let per_image = pairs.div_ceil(at_once);
+    // Sums go to a few rows of scratch instead of the whole result.
+    let c = Correlation { out_sample: 0, out_steps: [0, width * channels, channels], out_start: 0, ..layout };
+    let size = [1, 1, 2 * at_once, width];
+    let strip = c.strip(size);
+    let (table, segments, run) = (c.table(&strip, size), c.segments(&strip), c.run());
+    let (out, indices) = results;
+    let out = Shared::new(out);
+    let indices = indices.map(Shared::new);
+    let failure = Mutex::new(None);
+    cx.threads.run(c.batch * per_image, work, |task| {
+        let compute = || -> Result<()> {
+            let (image, first) = (task / per_image, task % per_image * at_once);
+            let count = at_once.min(pairs - first);
+            let mut scratch = cx.memory.take::<f32>(if strip.copied { strip.len(c.in_channels) } else { 0 })?;
+            let mut sums = cx.memory.take::<f32>(2 * count * width * channels)?;
+            let smaller;
+            let rows = if count == at_once {
+                &table
+            } else {
+                smaller = c.table(&strip, [1, 1, 2 * count, width]);
+                &smaller
+            };
+            let view = c.view(&strip, [image, 0, 2 * first, 0], input, &mut scratch);
+            {
+                let sums = Shared::new(&mut sums);
+                for panel in 0..kernel.panels() {
+                    let (column, columns, padded) = kernel.columns(panel);
+                    cx.level.run(&Sweep {
+                        a: view,
+                        step: 1,
+                        rows,
+                        segments: &segments,
+                        run,
+                        panel: kernel.panel(0, panel, 0, kernel.k),
+                        width: padded,
+                        columns,
+                        c: &sums,
+                        c_offset: column,
+                        write: Write {
+                            accumulate: false,
+                            bias: epilogue.0.map(|bias| &bias[column..column + columns]),
+                            relu: epilogue.1,
+                        },
+                    });
+                }
+            }
+            let g =
+                PoolGeometry { batch: 1, input: [1, 2 * count, width], output: [1, count, pool.output[2]], ..*pool };
+            let len = pool.output[2] * channels;
+            for pair in 0..count {
+                let start = (image * pairs + first + pair) * len;
+                // SAFETY: each row of maxima belongs to one task.
+                let y = unsafe { out.slice(start, len) };
+                // SAFETY: as above.
+                let indices = indices.as_ref().map_or(&mut [][..], |indices| unsafe { indices.slice(start, len) });
+                pool::max_row(cx, &g, &sums, pair, y, indices);
+            }
+            Ok(())
+        };
+        if let Err(error) = compute() {
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    });
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// Computes correlations that share out the positions of `out` among them, each with its packed kernel.

@@ -53,31 +53,44 @@ pub(crate) fn forward(
     Ok(y.into_storage())
 }
 
-/// A convolution and the maximum of each 2×2 of its results, which Winograd's tiles hold together; none for what it does not
-/// compute, or not in even tiles.
+/// A convolution and the maximum of each 2×2 of its results, with the winners if they are wanted: Winograd's even tiles hold four
+/// together, and the direct algorithm computes two rows at a time. None for other windows and the remaining algorithms.
 pub(crate) fn forward_pooled(
     cx: &Context,
     x: &Tensor,
     kernel: &Tensor,
     g: &ConvGeometry,
     epilogue: Epilogue<'_>,
-    pool: &PoolGeometry,
-) -> Result<Option<Storage>> {
+    (pool, with_indices): (&PoolGeometry, bool),
+) -> Result<Option<(Storage, Option<Storage>)>> {
     let halves = pool.window == [1, 2, 2] && pool.strides == [1, 2, 2] && pool.pad_before == [0; 3];
     let halves = halves && pool.output[1..] == [g.output[1] / 2, g.output[2] / 2];
     let plain = matches!(epilogue.activation, Activation::Linear | Activation::Relu);
     let tiles = Tiles::new(g, Pass::Forward);
-    if !halves || !plain || !tiles.side().is_multiple_of(2) || !winograd::is_chosen(cx, g, Pass::Forward) {
+    let by_tiles = winograd::is_chosen(cx, g, Pass::Forward);
+    if !halves || !plain || g.groups > 1 || (by_tiles && !tiles.side().is_multiple_of(2)) {
+        return Ok(None);
+    }
+    let layout = Correlation::forward(g);
+    if !by_tiles && layout.cuts_off_borders() {
         return Ok(None);
     }
     let (input, weights) = (f32s("convolution", x)?, f32s("convolution", kernel)?);
     let bias = epilogue.bias.map(|bias| f32s("convolution", bias)).transpose()?;
-    let mut y = cx.memory.take::<f32>(g.batch * pool.positions() * g.out_channels)?;
-    let _span = span("conv", "winograd", g);
-    let transformed = transformed(cx, kernel, weights, g, &tiles)?;
+    let len = g.batch * pool.positions() * g.out_channels;
+    let mut y = cx.memory.take::<f32>(len)?;
+    let mut indices = with_indices.then(|| cx.memory.take::<u8>(len)).transpose()?;
     let relu = epilogue.activation == Activation::Relu;
-    winograd::run(cx, &tiles.pooled(), &transformed, input, bias, relu, &mut y)?;
-    Ok(Some(y.into_storage()))
+    if by_tiles {
+        let _span = span("conv", "winograd", g);
+        let transformed = transformed(cx, kernel, weights, g, &tiles)?;
+        winograd::run_pooled(cx, &tiles.pooled(), &transformed, input, bias, relu, &mut y, indices.as_deref_mut())?;
+    } else {
+        let _span = span("conv", "direct", g);
+        let packed = kernel.prepared(direct::key(g, 0), || direct::pack_forward(cx, weights, g))?;
+        direct::run_pooled(cx, layout, &packed, input, (bias, relu), pool, (&mut y, indices.as_deref_mut()))?;
+    }
+    Ok(Some((y.into_storage(), indices.map(|indices| indices.into_storage()))))
 }
 
 /// The kernel as the forward pass over these tiles reads it.

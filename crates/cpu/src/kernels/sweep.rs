@@ -179,6 +179,7 @@ unsafe fn all_rows<S: Simd, const MR: usize, const NV: usize, const RUN: usize, 
             2 => one_tile::<S, 2, NV, 0, UNIT, false>(s, row, 2),
             rest @ (3 | 4) => one_tile::<S, 4, NV, 0, UNIT, false>(s, row, rest),
             rest @ (5 | 6) => one_tile::<S, 6, NV, 0, UNIT, false>(s, row, rest),
+            rest @ 7..=9 if MR > 9 => one_tile::<S, 9, NV, 0, UNIT, false>(s, row, rest),
             rest => one_tile::<S, MR, NV, 0, UNIT, false>(s, row, rest),
         }
     }

@@ -60,6 +60,13 @@ impl Simd for Portable {
         a
     }
     #[inline(always)]
+    unsafe fn where_greater(a: [f32; N], b: [f32; N], yes: [f32; N], mut no: [f32; N]) -> [f32; N] {
+        for i in 0..N {
+            no[i] = if a[i] > b[i] { yes[i] } else { no[i] };
+        }
+        no
+    }
+    #[inline(always)]
     unsafe fn fma(a: [f32; N], b: [f32; N], mut c: [f32; N]) -> [f32; N] {
         for i in 0..N {
             c[i] = Self::fma1(a[i], b[i], c[i]);

@@ -33,7 +33,7 @@ pub(crate) fn scatter(
 ) -> Result<()> {
     let per_image = tiles.rows * tiles.columns;
     let block = (tiles_in_block(tiles.out_channels) / per_image).clamp(1, tiles.batch) * per_image;
-    blocks(cx, tiles, kernel, dy, None, false, dx, (block, true))
+    blocks(cx, tiles, kernel, dy, (None, false), (dx, None), (block, true))
 }
 
 /// Computes the outputs of all tiles. `bias` and `relu` are applied as they are written.
@@ -47,11 +47,12 @@ pub(crate) fn run(
     output: &mut [f32],
 ) -> Result<()> {
     let block = tiles_in_block(tiles.in_channels).min(tiles.count());
-    blocks(cx, tiles, kernel, input, bias, relu, output, (block, false))
+    blocks(cx, tiles, kernel, input, (bias, relu), (output, None), (block, false))
 }
 
+/// Computes the maximum of each 2×2 outputs, of tiles that are [`Tiles::pooled`], and if wanted which of the four it is.
 #[expect(clippy::too_many_arguments)]
-fn blocks(
+pub(crate) fn run_pooled(
     cx: &Context,
     tiles: &Tiles,
     kernel: &TransformedKernel,
@@ -59,6 +60,19 @@ fn blocks(
     bias: Option<&[f32]>,
     relu: bool,
     output: &mut [f32],
+    indices: Option<&mut [u8]>,
+) -> Result<()> {
+    let block = tiles_in_block(tiles.in_channels).min(tiles.count());
+    blocks(cx, tiles, kernel, input, (bias, relu), (output, indices), (block, false))
+}
+
+fn blocks(
+    cx: &Context,
+    tiles: &Tiles,
+    kernel: &TransformedKernel,
+    input: &[f32],
+    (bias, relu): (Option<&[f32]>, bool),
+    (output, indices): (&mut [f32], Option<&mut [u8]>),
     (block, scatter): (usize, bool),
 ) -> Result<()> {
     let channels = if scatter { tiles.out_channels } else { tiles.in_channels };
@@ -100,9 +114,10 @@ fn blocks(
         table: table(block, channels, at_once * wide),
     };
     let shared = Shared::new(output);
+    let indices = indices.map(Shared::new);
     let failure = Mutex::new(None);
     cx.threads.run(blocks * splits, work, |task| {
-        if let Err(error) = job.compute(task / splits, task % splits, &shared) {
+        if let Err(error) = job.compute(task / splits, task % splits, &shared, indices.as_ref()) {
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     });
@@ -136,7 +151,13 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn compute(&self, block: usize, split: usize, output: &Shared<'_, f32>) -> Result<()> {
+    fn compute(
+        &self,
+        block: usize,
+        split: usize,
+        output: &Shared<'_, f32>,
+        indices: Option<&Shared<'_, u8>>,
+    ) -> Result<()> {
         let (cx, tiles, kernel, channels) = (self.cx, self.tiles, self.kernel, self.channels);
         let (points, first) = (tiles.points(), block * self.block);
         let count = self.block.min(tiles.count() - first);
@@ -245,6 +266,7 @@ impl Job<'_> {
                             relu: self.relu,
                             pools: tiles.pools,
                             out: output,
+                            indices,
                             starts: tiles.outputs(first + t),
                             channel: start,
                         }

@@ -9,7 +9,7 @@ use striate_tensor::Result;
 
 /// Elements of a block's transforms: at least, and at most. Large kernels take large blocks, because their sums are read and
 /// written once a block.
-const BLOCK: [usize; 2] = [3 << 17, 16 << 20];
+const BLOCK: [usize; 2] = [3 << 17, 8 << 20];
 
 /// Elements between tiles beyond the channels: neighbours in a column of channels must not fight for cache lines.
 const GAP: usize = 16;

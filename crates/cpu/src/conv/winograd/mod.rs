@@ -11,8 +11,8 @@ mod kernel_gradient;
 mod kernel_transform;
 mod transforms;
 
-pub(crate) use forward::run;
 use forward::scatter;
+pub(crate) use forward::{run, run_pooled};
 pub(crate) use kernel_gradient::run as kernel_gradient;
 pub(crate) use kernel_transform::TransformedKernel;
 

@@ -6,6 +6,9 @@ use super::MAX_POINTS;
 use crate::kernels::Shared;
 use crate::simd::{Kernel, Simd};
 
+/// Floats of the widest register.
+const MAX_LANES: usize = 16;
+
 /// Floats in a line of the cache.
 const LINE: usize = 16;
 
@@ -456,6 +459,8 @@ pub(super) struct OutputTransform<'a, const I: usize, const O: usize> {
     /// Only the maximum of each 2×2 outputs is written.
     pub(super) pools: bool,
     pub(super) out: &'a Shared<'a, f32>,
+    /// Takes which of its four outputs each maximum is, row-major.
+    pub(super) indices: Option<&'a Shared<'a, u8>>,
     /// Where each output lies, or each maximum, none outside the image, and the first channel.
     pub(super) starts: [Option<usize>; MAX_POINTS],
     pub(super) channel: usize,
@@ -472,6 +477,7 @@ impl<const I: usize, const O: usize> Kernel for OutputTransform<'_, I, O> {
         let end = self.channel + self.channels;
         for start in self.starts.iter().flatten() {
             assert!(start + end <= self.out.len());
+            assert!(self.indices.is_none_or(|indices| start + end <= indices.len()));
         }
         let products = self.products.as_ptr();
         let mut c = 0;
@@ -482,7 +488,33 @@ impl<const I: usize, const O: usize> Kernel for OutputTransform<'_, I, O> {
             while c < self.channels {
                 let left = (self.channels - c).min(S::LANES);
                 let bias = if let Some(bias) = self.bias { S::load(bias.as_ptr().add(c)) } else { S::splat(0.0) };
-                if self.pools {
+                if let (true, Some(indices)) = (self.pools, self.indices) {
+                    let mut largest = [S::splat(f32::NEG_INFINITY); MAX_POINTS / 4];
+                    let mut winners = [S::splat(0.0); MAX_POINTS / 4];
+                    both_ways!(
+                        S,
+                        output_line::<S, I, O>,
+                        I,
+                        O,
+                        |i| S::load(products.add(i * self.plane + c)),
+                        |i, value| {
+                            let at = i / O / 2 * (O / 2) + i % O / 2;
+                            let value = S::add(value, bias);
+                            let which = S::splat((i / O % 2 * 2 + i % O % 2) as f32);
+                            winners[at] = S::where_greater(value, largest[at], which, winners[at]);
+                            largest[at] = S::max(largest[at], value);
+                        }
+                    );
+                    for (i, start) in self.starts[..O / 2 * (O / 2)].iter().enumerate() {
+                        if let Some(start) = *start {
+                            store::<S>(out.add(start + c), S::max(largest[i], least), left);
+                            let mut which = [0.0f32; MAX_LANES];
+                            S::store(which.as_mut_ptr(), winners[i]);
+                            let bytes = which.map(|which| which as i32 as u8);
+                            indices.slice(start + self.channel + c, left).copy_from_slice(&bytes[..left]);
+                        }
+                    }
+                } else if self.pools {
                     let mut largest = [S::splat(f32::NEG_INFINITY); MAX_POINTS / 4];
                     both_ways!(
                         S,
