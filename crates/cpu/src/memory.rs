@@ -139,7 +139,7 @@ impl Shelves {
                 if let Some(block) = shelf.blocks.pop() {
                     let size = bytes(&block);
                     self.stats.cached = self.stats.cached.saturating_sub(size);
-                    self.lend(size, class * dtype.size());
+                    self.lend(size, size.min(class * dtype.size()));
                     return Some(block);
                 }
             }
@@ -193,7 +193,7 @@ impl Memory {
             Some(data) => data,
             None => {
                 let block = T::into_host(AlignedVec::zeros(class)?);
-                self.pool.lock().lend(bytes(&block), size);
+                self.pool.lock().lend(bytes(&block), size.min(bytes(&block)));
                 block
             }
         };
