@@ -7,9 +7,9 @@ use crate::training::Training;
 use std::fmt;
 use std::time::{Duration, Instant};
 use striate_autograd::Var;
-use striate_data::{Batching, Dataset};
+use striate_data::{Batch, Batching, Dataset};
 use striate_nn::Run;
-use striate_tensor::{Error, Result};
+use striate_tensor::{Error, Result, Tensor};
 
 /// Loss and metrics on data.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +59,21 @@ impl Training<'_> {
         steps: Option<usize>,
         progress: Progress,
     ) -> Result<Evaluation> {
+        self.evaluate_watched(data, batch_size, steps, progress, |_, _| Ok(()))
+    }
+
+    /// As [`Training::evaluate_with`]; `watch` is shown each batch with the model's first output for it, (samples, …).
+    ///
+    /// # Errors
+    /// As [`Training::evaluate_with`]; those of `watch`.
+    pub fn evaluate_watched(
+        &mut self,
+        data: &dyn Dataset,
+        batch_size: usize,
+        steps: Option<usize>,
+        progress: Progress,
+        mut watch: impl FnMut(&Batch, &Tensor) -> Result<()>,
+    ) -> Result<Evaluation> {
         let start = Instant::now();
         if steps == Some(0) {
             return Err(Error::argument("evaluate", "steps must be at least 1", "0", ""));
@@ -80,6 +95,7 @@ impl Training<'_> {
             let outputs = self.model.run(&inputs, &constants, &run)?;
             let loss = finite(self.objective(&outputs, &batch, &constants, &run)?.value())?;
             self.update_metrics(outputs[0].value(), &batch.targets[0])?;
+            watch(&batch, outputs[0].value())?;
             loss_sum += loss * batch.samples as f64;
             samples += batch.samples;
             display.step(step + 1, batch.samples, waited, || vec![("loss".into(), loss_sum / samples as f64)]);

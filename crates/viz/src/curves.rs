@@ -28,6 +28,7 @@ pub struct Curves<'a> {
     title: String,
     test: Vec<(String, f64)>,
     theme: Theme,
+    only: Option<String>,
 }
 
 impl<'a> Curves<'a> {
@@ -39,7 +40,7 @@ impl<'a> Curves<'a> {
     /// The curves of several runs, each with its name, on the same axes.
     pub fn compare<S: Into<String>>(runs: impl IntoIterator<Item = (S, &'a History)>) -> Self {
         let runs = runs.into_iter().map(|(name, history)| (name.into(), history)).collect();
-        Curves { runs, title: String::new(), test: Vec::new(), theme: Theme::Light }
+        Curves { runs, title: String::new(), test: Vec::new(), theme: Theme::Light, only: None }
     }
 
     /// A line above the panels. Default none.
@@ -51,6 +52,12 @@ impl<'a> Curves<'a> {
     /// Final values on test data, drawn as a dashed line: `loss`, `accuracy`.
     pub fn test(mut self, values: &[(String, f64)]) -> Self {
         self.test = values.to_vec();
+        self
+    }
+
+    /// The panel of one quantity, `loss` or a metric's name, instead of all.
+    pub fn only(mut self, name: impl Into<String>) -> Self {
+        self.only = Some(name.into());
         self
     }
 
@@ -117,7 +124,8 @@ impl<'a> Curves<'a> {
     fn panels(&self) -> Vec<&str> {
         let mut panels: Vec<&str> = Vec::new();
         for name in self.runs.iter().flat_map(|(_, history)| history.names()) {
-            if !name.starts_with("val_") && !panels.contains(&name) {
+            let is_wanted = self.only.as_ref().is_none_or(|only| only == name);
+            if is_wanted && !name.starts_with("val_") && !panels.contains(&name) {
                 panels.push(name);
             }
         }

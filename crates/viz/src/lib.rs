@@ -4,6 +4,8 @@
 //! - [`activations()`]: what every layer makes of a picture; [`kernels`]: what single kernels make of it.
 //! - [`filters`]: the pictures that filters respond to.
 //! - [`heat`]: where a network sees what it names, with checks of such maps.
+//! - [`Answers`]: what a classifier said of each sample, and the pictures of that.
+//! - [`report`]: a run as one page.
 //! - [`dream()`] and [`transfer_style`]: pictures made by a network.
 //!
 //! Everything is a call that gives numbers ([`Plane`]) or an image ([`image::RgbImage`]); [`write_png`] and [`write_gif`] bring it to disk.
@@ -11,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod activations;
+mod answers;
 mod axis;
 mod colours;
 mod confusion;
@@ -27,11 +30,13 @@ mod pixels;
 mod plane;
 mod reliability;
 mod render;
+pub mod report;
 mod sheet;
 mod style;
 mod subject;
 
 pub use activations::{Activation, CHANNELS_A_ROW, activations, channel_image, grid_image};
+pub use answers::{Answer, Answers};
 pub use colours::{ColourMap, SERIES};
 pub use confusion::confusion_image;
 pub use curves::{Curves, PlotHistory};

@@ -54,7 +54,7 @@ impl Reliability {
         Ok(Reliability { bins, title: "Reliability".into(), theme: Theme::Light })
     }
 
-    /// The line above. Default `Reliability`.
+    /// The line above; empty for none. Default `Reliability`.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
@@ -70,6 +70,10 @@ impl Reliability {
     pub fn error(&self) -> f64 {
         let total: u64 = self.bins.iter().map(|bin| bin.0).sum();
         self.bins.iter().map(|(_, confidence, right)| (confidence - *right as f64).abs()).sum::<f64>() / total as f64
+    }
+
+    fn heading(&self) -> u32 {
+        if self.title.is_empty() { HEADING - 32 } else { HEADING }
     }
 
     /// The picture as SVG.
@@ -102,7 +106,7 @@ impl Reliability {
 
 impl Drawing for Reliability {
     fn size(&self) -> (u32, u32) {
-        SIZE
+        (SIZE.0, SIZE.1 - HEADING + self.heading())
     }
 
     fn draw<B: DrawingBackend>(
@@ -112,14 +116,17 @@ impl Drawing for Reliability {
     ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         let (ink, theme) = (self.theme.ink(), self.theme);
         area.fill(&theme.paper())?;
-        let (head, body) = area.split_vertically(HEADING * k);
+        let (head, body) = area.split_vertically(self.heading() * k);
         let left = Pos::new(HPos::Left, VPos::Top);
         let style = |size: u32, weight| TextStyle::from(("sans-serif", size * k, weight)).color(&ink).pos(left);
         let at = |x: u32, y: u32| ((x * k) as i32, (y * k) as i32);
-        head.draw_text(&self.title, &style(19, FontStyle::Bold), at(20, 14))?;
+        if !self.title.is_empty() {
+            head.draw_text(&self.title, &style(19, FontStyle::Bold), at(20, 14))?;
+        }
         let total: u64 = self.bins.iter().map(|bin| bin.0).sum();
         let line = format!("{total} answers, expected calibration error {:.3}", self.error());
-        head.draw_text(&line, &style(14, FontStyle::Normal), at(20, 42))?;
+        let below = if self.title.is_empty() { 10 } else { 42 };
+        head.draw_text(&line, &style(14, FontStyle::Normal), at(20, below))?;
         let axis = || Axis::of_range(0.0, 1.0, 0.2);
         let mut chart = ChartBuilder::on(&body)
             .margin(14 * k)

@@ -64,6 +64,20 @@ impl ConfusionMatrix {
         Ok(())
     }
 
+    /// Takes in one sample of class `actual` that was taken for class `predicted`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a class that there is not.
+    pub fn add(&mut self, actual: usize, predicted: usize) -> Result<()> {
+        let most = actual.max(predicted);
+        if most >= self.classes {
+            let rule = format!("a class must be below {}", self.classes);
+            return Err(Error::argument("confusion matrix", rule, most.to_string(), ""));
+        }
+        self.counts[actual * self.classes + predicted] += 1;
+        Ok(())
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.classes
