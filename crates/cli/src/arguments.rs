@@ -7,6 +7,7 @@ use crate::commands::data::DataArguments;
 use crate::commands::dream::DreamArguments;
 use crate::commands::explain::ExplainArguments;
 use crate::commands::kernels::KernelsArguments;
+use crate::commands::report::ReportArguments;
 use crate::commands::style::StyleArguments;
 use crate::serve::{LiveArguments, ServeArguments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -66,6 +67,8 @@ pub enum Command {
     Explain(Box<ExplainArguments>),
     /// Show what small kernels, ReLU and pooling make of a picture, and a kernel sliding over numbers.
     Kernels(KernelsArguments),
+    /// Write the page of a run anew: report.html, from what the run left in its folder.
+    Report(ReportArguments),
     /// Draw the curves of a run, or of several on the same axes.
     Curves(CurvesArguments),
     /// DeepDream: change a picture so that layers of a network respond more strongly.
@@ -167,6 +170,9 @@ pub struct EvaluateArguments {
     /// cache folder, datasets/].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Also write pictures of the answers there: confusion matrix, reliability diagram, the worst mistakes, and answers.csv.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// `striate predict`.

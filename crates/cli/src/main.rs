@@ -49,6 +49,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Augment(arguments) => commands::augment::run(&arguments, &output),
         Command::Explain(arguments) => commands::explain::run(&arguments, &output),
         Command::Kernels(arguments) => commands::kernels::run(&arguments, &output),
+        Command::Report(arguments) => commands::report::run(&arguments, &output),
         Command::Curves(arguments) => commands::curves::run(&arguments, &output),
         Command::Dream(arguments) => commands::dream::run(&arguments, &output),
         Command::Style(arguments) => commands::style::run(&arguments, &output),

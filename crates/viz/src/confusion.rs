@@ -7,8 +7,8 @@ use image::{Rgb, RgbImage};
 use striate_tensor::{Error, Result};
 use striate_train::metric::ConfusionMatrix;
 
-/// Beyond so many classes nothing could be read.
-const MOST_CLASSES: usize = 60;
+/// A confusion matrix is drawn for so many classes: of more nothing could be read.
+pub const MOST_CLASSES: usize = 60;
 /// Beyond so many the cells have no numbers.
 const MOST_NUMBERED: usize = 25;
 

@@ -1,15 +1,20 @@
 //! `striate evaluate`: a model on test data.
 
+use super::explain::{make_folder_of, write, wrote};
 use crate::arguments::EvaluateArguments;
 use crate::output::Output;
 use serde_json::json;
+use std::path::Path;
 use std::process::ExitCode;
 use striate::data::{ClassMode, FolderOptions, ImageFolder, Preparation, locate};
 use striate::formats::ModelFile;
 use striate::prelude::*;
+use striate::viz::{Answers, MOST_CLASSES, Subject, confusion_image, mistakes_sheet};
 
 /// The data set that photographs are taken from unless another is named.
 const PHOTOGRAPHS: &str = "cats_and_dogs_small";
+/// Mistakes that are shown.
+const WORST: usize = 24;
 
 /// Runs the command.
 pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
@@ -54,7 +59,13 @@ pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
     };
     // As the recipes do, whose figures result.
     let batch_size = if preparation == Preparation::Digit { 100 } else { 20 };
-    let test = training.evaluate_with(data, batch_size, None, Progress::Auto)?;
+    let mut answers = Answers::default();
+    let test = training.evaluate_watched(data, batch_size, None, Progress::Auto, |batch, output| {
+        match (&arguments.out, batch.targets.first()) {
+            (Some(_), Some(target)) => answers.add(output, target),
+            _ => Ok(()),
+        }
+    })?;
     output.text(&test);
     output.object(&json!({
         "model": name,
@@ -63,5 +74,42 @@ pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
         "test_accuracy": test.get("accuracy"),
         "images_per_second": test.samples as f64 / test.seconds.max(1e-9),
     }));
+    if let Some(folder) = &arguments.out {
+        let subject = Subject { model, preparation, class_names: data.class_names().to_vec() };
+        draw(folder, &name, &subject, data, &answers, output)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the pictures of the answers, and the answers themselves.
+fn draw(
+    folder: &Path,
+    name: &str,
+    subject: &Subject,
+    data: &dyn Dataset,
+    answers: &Answers,
+    output: &Output,
+) -> Result<()> {
+    let path = |name: &str| folder.join(name);
+    let title = format!("{name}: {:.2} % right", 100.0 * answers.accuracy());
+    make_folder_of(&path("answers.csv"))?;
+    answers.write_csv(path("answers.csv"))?;
+    wrote(&path("answers.csv"), output);
+    if answers.classes() <= MOST_CLASSES {
+        write(&path("confusion.png"), &confusion_image(&answers.confusion()?, &subject.class_names, &title)?, output)?;
+    } else {
+        output.text(format!("no confusion.png: {} classes would not be readable", answers.classes()));
+    }
+    let reliability = answers.reliability()?.title(title);
+    for name in ["reliability.svg", "reliability.png"] {
+        reliability.write(path(name))?;
+        wrote(&path(name), output);
+    }
+    match mistakes_sheet(subject, data, answers, WORST)? {
+        Some(sheet) => write(&path("worst.png"), &sheet, output),
+        None => {
+            output.text("no worst.png: there are no mistakes");
+            Ok(())
+        }
+    }
 }

@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod kernels;
 pub mod predict;
+pub mod report;
 pub mod style;
 pub mod summary;
 pub mod train;

@@ -4,7 +4,7 @@ use crate::arguments::{RecipeName, TrainArguments};
 use crate::output::Output;
 use crate::process::peak_rss_bytes;
 use crate::profile;
-use crate::recipes::{self, Hooks, Outcome, Settings};
+use crate::recipes::{self, Hooks, Outcome, Settings, Test};
 use crate::serve::Live;
 use serde_json::{Value, json};
 use std::fs;
@@ -15,7 +15,8 @@ use striate::formats::{ModelFile, save, weights_sha256};
 use striate::tensor::replace_file;
 use striate::train::callback::{Callback, CsvLog, Flow, Moment};
 use striate::train::{EpochRecord, Progress};
-use striate::viz::Curves;
+use striate::viz::report::{self, Ending, Pins};
+use striate::viz::{Curves, Subject};
 use striate::zoo::Architecture;
 use striate::{Error, Result};
 
@@ -50,8 +51,16 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         progress: Progress::Auto,
     };
     let live = arguments.live.start(&recipe, output)?;
+    let command =
+        command_line(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()), arguments.seed);
+    let (mut pins, mut begun) = (None, Ok(()));
     let mut hooks = Hooks {
-        on_model: &mut |model| output.text(format!("{}\n", model.summary())),
+        on_model: &mut |model| {
+            output.text(format!("{}\n", model.summary()));
+            begun = report::begin(&folder, &recipe, &command, env!("CARGO_PKG_VERSION"), model);
+        },
+        folder: &folder,
+        pins: &mut pins,
         callbacks: vec![Box::new(Reporter { output }), Box::new(CsvLog::new(folder.join("history.csv")))],
     };
     hooks.callbacks.extend(live.as_ref().map(Live::callback));
@@ -66,7 +75,8 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         RecipeName::CatsDogsFinetune => recipes::cats_dogs_finetune::run(&settings, hooks)?,
         RecipeName::Transfer => recipes::transfer::run(&settings, hooks)?,
     };
-    let report = write_results(&folder, &recipe, arguments, &outcome, start)?;
+    begun?;
+    let facts = write_results(&folder, &recipe, arguments, &outcome, pins.as_ref(), start)?;
     // The run is finished and its results are safe: nothing is left to go on from.
     match fs::remove_file(&checkpoint) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -79,14 +89,14 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         let table = profile.finish(&trace)?;
         eprintln!("{table}\nwrote {} (open it in chrome://tracing or ui.perfetto.dev)", trace.display());
     }
-    output.text(format!("test: {}", outcome.test));
+    output.text(format!("test: {}", outcome.test.evaluation));
     output.text(format!(
-        "wrote {0}/model.keras, history.csv, curves.svg, curves-smoothed.svg, run.json in {1:.1} s",
+        "wrote {0}/model.keras, report.html, history.csv, answers.csv, curves and run.json in {1:.1} s",
         folder.display(),
         start.elapsed().as_secs_f64()
     ));
-    output.object(&report);
-    live.into_iter().for_each(|live| live.finish(&report));
+    output.object(&facts);
+    live.into_iter().for_each(|live| live.finish(&facts));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,24 +122,28 @@ fn write_results(
     recipe: &str,
     arguments: &TrainArguments,
     outcome: &Outcome,
+    pins: Option<&Pins>,
     start: Instant,
 ) -> Result<Value> {
-    let Outcome { model, class_names, preprocessing, history, test } = outcome;
+    let Outcome { model, class_names, preprocessing, history, test: Test { evaluation: test, answers, pictures } } =
+        outcome;
     let file =
         ModelFile { model: model.clone(), class_names: class_names.clone(), preprocessing: preprocessing.clone() };
     save(&file, folder.join("model.keras"))?;
     history.write_csv(folder.join("history.csv"))?;
     let title = format!("{recipe}: test accuracy {:.2} %", 100.0 * test.get("accuracy").unwrap_or(f64::NAN));
-    Curves::new(history).title(&title).test(&test.values).write_svg(folder.join("curves.svg"))?;
+    draw(&Curves::new(history).title(&title).test(&test.values), folder, "curves")?;
     let smoothed = history.smoothed(SMOOTHING);
     let title = format!("{title}, smoothed");
-    Curves::new(&smoothed).title(title).test(&test.values).write_svg(folder.join("curves-smoothed.svg"))?;
+    draw(&Curves::new(&smoothed).title(title).test(&test.values), folder, "curves-smoothed")?;
+    let subject = Subject::of_file(file)?;
+    report::end(folder, &Ending { subject: &subject, pins, pictures: pictures.as_ref(), answers, test })?;
     let seconds: f64 = history.epochs.iter().map(|epoch| epoch.seconds).sum();
     let weighted = |of: fn(&EpochRecord) -> f64| -> f64 {
         history.epochs.iter().map(|epoch| epoch.seconds * of(epoch)).sum::<f64>() / seconds.max(1e-9)
     };
     let (device, info) = (model.device(), model.device().info());
-    let report = json!({
+    let facts = json!({
         "recipe": recipe,
         "seed": arguments.seed,
         "epochs": history.epochs.len(),
@@ -149,8 +163,45 @@ fn write_results(
         "device": device.name(),
         "weights_sha256": weights_sha256(model)?,
     });
-    replace_file(folder.join("run.json"), format!("{report:#}\n").as_bytes())?;
-    Ok(report)
+    replace_file(folder.join("run.json"), format!("{facts:#}\n").as_bytes())?;
+    report::write_report(folder)?;
+    Ok(facts)
+}
+
+/// The curves as SVG and as PNG.
+fn draw(curves: &Curves<'_>, folder: &Path, name: &str) -> Result<()> {
+    curves.write_svg(folder.join(name).with_extension("svg"))?;
+    curves.write_png(folder.join(name).with_extension("png"))
+}
+
+/// The command that repeats the run from its beginning: what was asked for, without what only looks on, and with the seed.
+fn command_line(arguments: impl Iterator<Item = String>, seed: u64) -> String {
+    const LOOKS_ON: [&str; 4] = ["--resume", "--live", "--json", "--profile"];
+    let mut words = vec!["striate".to_string()];
+    let mut arguments = arguments.peekable();
+    let mut has_seed = false;
+    while let Some(word) = arguments.next() {
+        if word == "--live-port" {
+            arguments.next();
+        } else if !LOOKS_ON.contains(&word.as_str()) && !word.starts_with("--live-port=") {
+            has_seed |= word == "--seed" || word.starts_with("--seed=");
+            words.push(quoted(&word));
+        }
+    }
+    if !has_seed {
+        words.push(format!("--seed {seed}"));
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Prints each epoch for programs.
@@ -175,4 +226,20 @@ fn epoch_object(record: &EpochRecord) -> Value {
     object["seconds"] = json!(record.seconds);
     object["images_per_second"] = json!(record.images_per_second);
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_repeats_a_run_is_what_was_asked_for() {
+        let line = |words: &str| command_line(words.split(' ').map(str::to_string), 7);
+        assert_eq!(
+            line("train mnist --resume --live --live-port 80 --json --epochs 2"),
+            "striate train mnist --epochs 2 --seed 7"
+        );
+        assert_eq!(line("train mnist --seed=3 --live-port=80"), "striate train mnist --seed=3");
+        assert_eq!(quoted("a b's"), "'a b'\\''s'");
+    }
 }

@@ -1,6 +1,6 @@
 //! The lecture's cats and dogs: a small network from scratch on 2000 photographs, plain or against overfitting.
 
-use super::{Hooks, Outcome, Settings};
+use super::{Hooks, Outcome, Settings, Test};
 use striate::data::augment::{Augmentation, Augmented};
 use striate::data::{ClassMode, FolderOptions, ImageFolder, Standardize};
 use striate::prelude::*;
@@ -77,12 +77,14 @@ fn fit(
     train: &dyn Dataset,
     epochs: usize,
     settings: &Settings,
-    hooks: Hooks<'_>,
+    mut hooks: Hooks<'_>,
 ) -> Result<Outcome> {
+    let preparation: Preparation = format!("photograph {SIDE}x{SIDE} nearest rescale=1/255").parse()?;
     let validation = photographs(settings, "validation")?;
     let mut model = network.build_seeded(settings.seed)?;
     settings.load_weights(&mut model)?;
     (hooks.on_model)(&model);
+    hooks.pin(&validation, &preparation)?;
     let batch_size = settings.batch_size.unwrap_or(BATCH);
     let mut training = model.compile(RmsProp::new(1e-4), BinaryCrossentropy, [Accuracy])?;
     let history = training.fit(
@@ -97,9 +99,7 @@ fn fit(
             ..settings.fit(hooks.callbacks)
         },
     )?;
-    let test = photographs(settings, "test")?;
-    let test = training.evaluate_with(&test, batch_size, None, Progress::Silent)?;
+    let test = Test::of(&mut training, &photographs(settings, "test")?, batch_size, Progress::Silent)?;
     let class_names = validation.class_names().to_vec();
-    let preprocessing = format!("photograph {SIDE}x{SIDE} nearest rescale=1/255");
-    Ok(Outcome { model, class_names, preprocessing, history, test })
+    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
 }

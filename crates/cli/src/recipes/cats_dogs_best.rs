@@ -52,7 +52,7 @@ fn block(x: &Symbol, filters: usize, shortcut: &Symbol) -> Result<Symbol> {
 }
 
 /// AdamW with one cycle of the learning rate, then the one look at the test photographs.
-pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
+pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let train = Augmented::new(
         photographs(settings, "train", SOURCE_SIDE)?,
         Augmentation { rotation_range: 10.0, horizontal_flip: true, ..Augmentation::default() },
@@ -71,6 +71,8 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
     let mut model = network(settings.seed)?;
     settings.load_weights(&mut model)?;
     (hooks.on_model)(&model);
+    let preparation: Preparation = format!("photograph {SIDE}x{SIDE} bilinear").parse()?;
+    hooks.pin(&validation, &preparation)?;
     let rate = Schedule::one_cycle(PEAK_RATE, (epochs * steps) as u64, 0.1);
     let loss = BinaryCrossentropy.label_smoothing(0.1);
     let mut training = model.compile(AdamW::new(rate).weight_decay(0.05), loss, [Accuracy])?;
@@ -87,8 +89,7 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
     )?;
     let test = evaluate_mirrored(training.model(), &photographs(settings, "test", SIDE)?, batch_size)?;
     let class_names = validation.class_names().to_vec();
-    let preprocessing = format!("photograph {SIDE}x{SIDE} bilinear");
-    Ok(Outcome { model, class_names, preprocessing, history, test })
+    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
 }
 
 /// The pictures of `train`, `validation` or `test`; the network itself brings their values 0..255 about zero.

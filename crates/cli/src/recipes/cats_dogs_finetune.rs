@@ -1,7 +1,7 @@
 //! The lecture's fine-tuning: from the network of `cats-dogs-frozen`, VGG16's last block is trained too, slowly.
 
 use super::vgg16::{self, BATCH};
-use super::{Hooks, Outcome, Settings, cats_dogs};
+use super::{Hooks, Outcome, Settings, Test, cats_dogs};
 use std::path::Path;
 use striate::data::augment::Augmented;
 use striate::formats::ModelFile;
@@ -14,7 +14,7 @@ const HEAD: &str = "runs/cats-dogs-frozen/model.keras";
 const FIRST: &str = "vgg16/block5_conv1";
 
 /// 10 epochs of RMSprop at a rate of 1e-5, 100 steps each, with everything from `block5_conv1` on thawed.
-pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
+pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let head = settings.weights.as_deref().unwrap_or(Path::new(HEAD));
     if !head.is_file() {
         return Err(Error::data(
@@ -35,6 +35,8 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
     let train = Augmented::new(vgg16::photographs(settings, "train", &photograph)?, cats_dogs::augmentation())?;
     let validation = vgg16::photographs(settings, "validation", &photograph)?;
     let class_names = validation.class_names().to_vec();
+    let preparation = Preparation::Photograph(photograph.clone());
+    hooks.pin(&validation, &preparation)?;
     let mut training = model.compile(RmsProp::new(1e-5), BinaryCrossentropy, [Accuracy])?;
     let history = training.fit(
         &train,
@@ -48,8 +50,7 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
         },
     )?;
     let test = vgg16::photographs(settings, "test", &photograph)?;
-    let test = training.evaluate_with(&test, BATCH, None, settings.progress)?;
-    let preparation = Preparation::Photograph(photograph);
+    let test = Test::of(&mut training, &test, BATCH, settings.progress)?;
     Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
 }
 

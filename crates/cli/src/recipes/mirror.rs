@@ -1,18 +1,21 @@
 //! Predictions that are the mean of those for a picture and for its mirror image.
 
+use super::Test;
 use std::time::Instant;
 use striate::data::Batch;
 use striate::prelude::*;
 use striate::train::{Evaluation, Loss, Metric};
+use striate::viz::Answers;
 
-/// Loss and accuracy of a yes-or-no model whose prediction is the mean over a picture and its mirror image, left to right.
+/// Loss, accuracy and answers of a yes-or-no model whose prediction is the mean over a picture and its mirror image, left to right.
 /// The loss is that of the targets as they are, without label smoothing.
 ///
 /// # Errors
 /// As [`Training::evaluate`].
-pub fn evaluate_mirrored(model: &Model, data: &dyn Dataset, batch_size: usize) -> Result<Evaluation> {
+pub fn evaluate_mirrored(model: &Model, data: &dyn Dataset, batch_size: usize) -> Result<Test> {
     let start = Instant::now();
     let mut accuracy: Box<dyn Metric> = Accuracy.into();
+    let mut answers = Answers::default();
     let (mut loss_sum, mut samples) = (0.0, 0);
     let batching = Batching { batch_size, prefetch: 2, ..Batching::default() };
     for batch in batching.epoch(data, 0, model.device())? {
@@ -25,12 +28,14 @@ pub fn evaluate_mirrored(model: &Model, data: &dyn Dataset, batch_size: usize) -
         let mirrored = model.predict_on(&[input])?.remove(0);
         let mean = plain.add(&mirrored)?.affine(0.5, 0.0)?;
         accuracy.update(&mean, &targets[0])?;
+        answers.add(&mean, &targets[0])?;
         let loss = BinaryCrossentropy.per_sample(&Var::constant(mean), &targets[0])?;
         loss_sum += loss.value().sum_all()?.item()?;
         samples += here;
     }
     let values = vec![("loss".to_string(), loss_sum / samples as f64), ("accuracy".to_string(), accuracy.value())];
-    Ok(Evaluation { values, samples, seconds: start.elapsed().as_secs_f64() })
+    let evaluation = Evaluation { values, samples, seconds: start.elapsed().as_secs_f64() };
+    Ok(Test { evaluation, answers, pictures: data.share() })
 }
 
 /// Exchanges left and right of (n, height, width, channels).

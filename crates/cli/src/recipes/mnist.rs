@@ -1,6 +1,6 @@
 //! The lecture's network on MNIST.
 
-use super::{Hooks, Outcome, Settings};
+use super::{Hooks, Outcome, Settings, Test};
 use striate::prelude::*;
 
 /// Two convolutions with pooling, a third one, and two dense layers: 93,322 parameters.
@@ -17,7 +17,7 @@ pub fn network() -> Sequential {
 }
 
 /// Five epochs of RMSprop in batches of 64, then one look at the test digits.
-pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
+pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let mnist = match &settings.data {
         Some(folder) => Mnist::load_from(folder)?,
         None => Mnist::load()?,
@@ -25,6 +25,7 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
     let mut model = network().build_seeded(settings.seed)?;
     settings.load_weights(&mut model)?;
     (hooks.on_model)(&model);
+    hooks.pin(&mnist.test, &Preparation::Digit)?;
     let mut training = model.compile(RmsProp::default(), CategoricalCrossentropy, [Accuracy])?;
     let history = training.fit(
         &mnist.train,
@@ -34,7 +35,7 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
             ..settings.fit(hooks.callbacks)
         },
     )?;
-    let test = training.evaluate(&mnist.test)?;
+    let test = Test::of(&mut training, &mnist.test, 100, Progress::Silent)?;
     let class_names = (0..10).map(|digit| digit.to_string()).collect();
     Ok(Outcome { model, class_names, preprocessing: "digit".into(), history, test })
 }

@@ -1,7 +1,7 @@
 //! A network of our own on MNIST: batch normalization, digits changed at random, averaged weights; five minutes on two cores.
 
 use super::digit_pictures::DigitPictures;
-use super::{Hooks, Outcome, Settings};
+use super::{Hooks, Outcome, Settings, Test};
 use striate::data::augment::{Augmentation, Augmented, FillMode};
 use striate::optim::Schedule;
 use striate::prelude::*;
@@ -29,7 +29,7 @@ pub fn network() -> Sequential {
 }
 
 /// AdamW with one cycle of the learning rate, then one look at the test digits.
-pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
+pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let mnist = match &settings.data {
         Some(folder) => Mnist::load_from(folder)?,
         None => Mnist::load()?,
@@ -50,6 +50,7 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
     let mut model = network().build_seeded(settings.seed)?;
     settings.load_weights(&mut model)?;
     (hooks.on_model)(&model);
+    hooks.pin(&validation, &Preparation::Digit)?;
     let rate = Schedule::one_cycle(PEAK_RATE, (epochs * steps) as u64, 0.2);
     let loss = CategoricalCrossentropy.label_smoothing(0.05);
     let mut training = model.compile(AdamW::new(rate).weight_decay(0.02), loss, [Accuracy])?;
@@ -64,7 +65,7 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
             ..settings.fit(hooks.callbacks)
         },
     )?;
-    let test = training.evaluate(&mnist.test)?;
+    let test = Test::of(&mut training, &mnist.test, 100, Progress::Silent)?;
     let class_names = mnist.test.class_names().to_vec();
     Ok(Outcome { model, class_names, preprocessing: "digit".into(), history, test })
 }

@@ -14,9 +14,12 @@ pub mod transfer;
 pub mod vgg16;
 
 use std::path::{Path, PathBuf};
-use striate::data::{FolderOptions, ImageFolder, locate};
+use std::sync::Arc;
+use striate::data::{Dataset, FolderOptions, ImageFolder, PixelValues, Preparation, locate};
 use striate::nn::Model;
-use striate::train::{Callback, Evaluation, Fit, History, Progress};
+use striate::train::{Callback, Evaluation, Fit, History, Progress, Training};
+use striate::viz::Answers;
+use striate::viz::report::{Diary, Pins};
 use striate::zoo::Architecture;
 use striate::{Error, Result};
 
@@ -130,8 +133,37 @@ pub struct Outcome {
     pub preprocessing: String,
     /// What happened in each epoch.
     pub history: History,
-    /// Loss and metrics on the test data.
-    pub test: Evaluation,
+    /// What it does on the test data.
+    pub test: Test,
+}
+
+/// The one look at the test data.
+pub struct Test {
+    /// Loss and metrics.
+    pub evaluation: Evaluation,
+    /// Every answer.
+    pub answers: Answers,
+    /// The test data as the whole model takes it.
+    pub pictures: Arc<dyn Dataset>,
+}
+
+impl Test {
+    /// Loss, metrics and answers of what was trained on the test data.
+    ///
+    /// # Errors
+    /// As [`Training::evaluate_with`].
+    pub fn of(training: &mut Training<'_>, data: &dyn Dataset, batch_size: usize, progress: Progress) -> Result<Test> {
+        let mut answers = Answers::default();
+        let evaluation = training.evaluate_watched(data, batch_size, None, progress, |batch, output| {
+            batch.targets.first().map_or(Ok(()), |target| answers.add(output, target))
+        })?;
+        Ok(Test { evaluation, answers, pictures: data.share() })
+    }
+
+    /// The same with the pictures that `data` was computed from.
+    pub fn from(self, pictures: &dyn Dataset) -> Test {
+        Test { pictures: pictures.share(), ..self }
+    }
 }
 
 /// How the command looks on.
@@ -140,4 +172,38 @@ pub struct Hooks<'a> {
     pub on_model: &'a mut dyn FnMut(&Model),
     /// Looks on while the model trains.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
+    /// The folder of the run.
+    pub folder: &'a Path,
+    /// Takes the pictures that the run's diary is about.
+    pub pins: &'a mut Option<Pins>,
+}
+
+impl Hooks<'_> {
+    /// Keeps a diary of a few of these pictures, which the model that is trained takes.
+    ///
+    /// # Errors
+    /// As [`Pins::choose`].
+    pub fn pin(&mut self, pictures: &dyn Dataset, preparation: &Preparation) -> Result<()> {
+        self.pin_through(pictures, pictures, preparation)
+    }
+
+    /// The same where a head is trained: `features` is what the base makes of the pictures.
+    ///
+    /// # Errors
+    /// As [`Pins::choose`].
+    pub fn pin_through(
+        &mut self,
+        pictures: &dyn Dataset,
+        features: &dyn Dataset,
+        preparation: &Preparation,
+    ) -> Result<()> {
+        let values = match preparation {
+            Preparation::Digit => PixelValues::Rescale(255f32.recip()),
+            Preparation::Photograph(photograph) => photograph.values,
+        };
+        let pins = Pins::choose(pictures, features, values, &striate::device()?)?;
+        self.callbacks.push(Box::new(Diary::new(self.folder, pins.clone())));
+        *self.pins = Some(pins);
+        Ok(())
+    }
 }

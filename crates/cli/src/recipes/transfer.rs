@@ -1,7 +1,7 @@
 //! A pretrained network for anybody's folder of pictures, with any number of classes.
 
 use super::folder_parts::FolderParts;
-use super::{Hooks, Outcome, Settings, take_over};
+use super::{Hooks, Outcome, Settings, Test, take_over};
 use std::path::Path;
 use striate::data::augment::{Augmentation, Augmented};
 use striate::data::{Photograph, Subset};
@@ -70,7 +70,7 @@ fn with_head(network: Sequential, classes: usize) -> Sequential {
 }
 
 /// A classifier on the base's features; where the advice is so, the base's last layers or all of it are trained after that.
-pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
+pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let folder = settings.data.as_deref().ok_or_else(|| {
         Error::argument(
             "train transfer",
@@ -104,10 +104,11 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
     let (epochs, batch_size) = (settings.epochs.unwrap_or(30), settings.batch_size.unwrap_or(BATCH));
     let preparation = Preparation::Photograph(base.photograph.clone());
     if strategy == Strategy::TotalTransfer {
+        hooks.pin_through(&parts.validation, &validation, &preparation)?;
         let mut fit = settings.fit(hooks.callbacks);
         fit.callbacks.push(patient());
         let history = training.fit(&train, Fit { epochs, batch_size, validation: Some(&validation), ..fit })?;
-        let test = training.evaluate(&computed(&parts.test)?)?;
+        let test = Test::of(&mut training, &computed(&parts.test)?, 100, Progress::Silent)?.from(&parts.test);
         take_over(&mut model, &head)?;
         return Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test });
     }
@@ -136,12 +137,13 @@ pub fn run(settings: &Settings, hooks: Hooks<'_>) -> Result<Outcome> {
         ..Augmentation::default()
     };
     let train = Augmented::new(parts.train.clone(), augmentation)?;
+    hooks.pin(&parts.validation, &preparation)?;
     let mut training = model.compile(Adam::new(rate), CategoricalCrossentropy, [Accuracy])?;
     let mut fit = settings.fit(hooks.callbacks);
     fit.callbacks.push(patient());
     let epochs = settings.epochs.unwrap_or(10);
     let validation: Option<&dyn Dataset> = Some(&parts.validation);
     let history = training.fit(&train, Fit { epochs, batch_size, validation, prefetch: 2, ..fit })?;
-    let test = training.evaluate_with(&parts.test, BATCH, None, settings.progress)?;
+    let test = Test::of(&mut training, &parts.test, BATCH, settings.progress)?;
     Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
 }

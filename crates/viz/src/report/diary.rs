@@ -119,7 +119,8 @@ fn answers(model: &Model, pins: &Pins) -> Result<Vec<Value>> {
         let row = if let [second] = *row { vec![1.0 - second, second] } else { row.to_vec() };
         let mut order: Vec<usize> = (0..row.len()).collect();
         order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
-        let top: Vec<Value> = order.iter().take(TOP).map(|&class| json!([pins.class_name(class), row[class]])).collect();
+        let top: Vec<Value> =
+            order.iter().take(TOP).map(|&class| json!([pins.class_name(class), row[class]])).collect();
         json!({ "actual": row.get(class), "is_right": order.first() == Some(&class), "top": top })
     };
     Ok(rows.chunks(columns).zip(&pins.classes).map(answer).collect())
@@ -129,7 +130,8 @@ fn answers(model: &Model, pins: &Pins) -> Result<Vec<Value>> {
 fn kernels(model: &Model, values: PixelValues) -> Result<Value> {
     let first = model.graph().layers().into_iter().find(|layer| layer.class == "Conv2D");
     let is_bgr = values == PixelValues::Caffe;
-    let Some((path, images)) = first.and_then(|layer| Some((kernel_images(model, &layer.path, 1, is_bgr).ok()?, layer.path)))
+    let Some((path, images)) = first
+        .and_then(|layer| Some((kernel_images(model, &layer.path, 1, is_bgr).ok()?, layer.path)))
         .map(|(images, path)| (path, images))
     else {
         return Ok(Value::Null);

@@ -13,6 +13,7 @@ mod read;
 mod tiles;
 
 pub use diary::Diary;
+pub(crate) use ending::sample_image;
 pub use ending::{Ending, end};
 pub use pins::Pins;
 

@@ -65,7 +65,11 @@ fn summary(page: &mut String, notes: &Notes) {
     let number = |key: &str| run[key].as_f64().map(|value| format!("{value:.4}"));
     let last = |key: &str| notes.history.last(key);
     if run.is_null() {
-        facts.push(("training accuracy so far", last("accuracy").map(|value| format!("{:.2} %", 100.0 * value)), false));
+        facts.push((
+            "training accuracy so far",
+            last("accuracy").map(|value| format!("{:.2} %", 100.0 * value)),
+            false,
+        ));
         facts.push(("training loss so far", last("loss").map(|value| format!("{value:.4}")), false));
     } else {
         facts.push(("test accuracy", part("test_accuracy"), false));
@@ -175,7 +179,8 @@ fn answered(page: &mut String, notes: &Notes, answers: &Answers) -> Result<()> {
                 let shown = if count > 0 { count.to_string() } else { String::new() };
                 let _ = write!(page, "<td class=\"{strong}{diagonal}\" style=\"--share:{share:.0}\">{shown}</td>");
             }
-            let _ = writeln!(page, "<td style=\"--share:0\">{:.1} %</td></tr>", 100.0 * row[actual] as f64 / total as f64);
+            let _ =
+                writeln!(page, "<td style=\"--share:0\">{:.1} %</td></tr>", 100.0 * row[actual] as f64 / total as f64);
         }
         page.push_str("<tr><th scope=\"row\">right</th>");
         for predicted in 0..matrix.classes() {
@@ -196,7 +201,12 @@ fn answered(page: &mut String, notes: &Notes, answers: &Answers) -> Result<()> {
         mistakes.sort_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
         page.push_str("<h3>The most frequent mistakes</h3>\n<div class=\"scroll\"><table><thead><tr><th>actual</th><th class=\"text\">predicted</th><th>samples</th></tr></thead><tbody>\n");
         for (count, actual, predicted) in mistakes.into_iter().take(MOST_MISTAKES) {
-            let _ = writeln!(page, "<tr><td>{}</td><td class=\"text\">{}</td><td>{count}</td></tr>", name(actual), name(predicted));
+            let _ = writeln!(
+                page,
+                "<tr><td>{}</td><td class=\"text\">{}</td><td>{count}</td></tr>",
+                name(actual),
+                name(predicted)
+            );
         }
         page.push_str("</tbody></table></div>\n");
     }
@@ -259,7 +269,11 @@ fn diary(page: &mut String, notes: &Notes) {
     let hidden = |entry: &Value| if epoch_of(entry) == last_epoch { "" } else { " hidden" };
     for (i, pin) in pins.iter().enumerate() {
         let class = text(&pin["class"]);
-        let _ = write!(page, "<div class=\"pin\">{}<div><b>{class}</b></div><div>", image(pin, &format!("pinned picture of class {class}")));
+        let _ = write!(
+            page,
+            "<div class=\"pin\">{}<div><b>{class}</b></div><div>",
+            image(pin, &format!("pinned picture of class {class}"))
+        );
         for entry in &notes.pages {
             let answer = &entry["answers"][i];
             let _ = write!(page, "<ol data-epoch=\"{}\"{}>", epoch_of(entry), hidden(entry));
@@ -300,7 +314,13 @@ fn diary(page: &mut String, notes: &Notes) {
             page.push_str("<figure>");
             for entry in &notes.pages {
                 let alt = format!("responses of {} at epoch {}", text(&layer["path"]), epoch_of(entry));
-                let _ = write!(page, "<div data-epoch=\"{}\"{}>{}</div>", epoch_of(entry), hidden(entry), image(&entry["layers"][i], &alt));
+                let _ = write!(
+                    page,
+                    "<div data-epoch=\"{}\"{}>{}</div>",
+                    epoch_of(entry),
+                    hidden(entry),
+                    image(&entry["layers"][i], &alt)
+                );
             }
             let _ = writeln!(
                 page,
@@ -354,14 +374,24 @@ fn heat(page: &mut String, notes: &Notes) {
         if map["is_right"] != true {
             let _ = write!(page, ", is {}", text(&map["actual"]));
         }
-        let word = |check: &Value| if check["passes"] == true { "<span class=\"good\">passes</span>" } else { "<span class=\"bad\">fails</span>" };
+        let word = |check: &Value| {
+            if check["passes"] == true {
+                "<span class=\"good\">passes</span>"
+            } else {
+                "<span class=\"bad\">fails</span>"
+            }
+        };
         let random = &map["randomisation"];
         if let Some(similarity) = random["similarity"].as_f64() {
             let _ = write!(page, "<br>randomisation {} <span class=\"quiet\">({similarity:.2})</span>", word(random));
         }
         let scores = &map["deletion_insertion"];
         if let (Some(deletion), Some(insertion)) = (scores["deletion"].as_f64(), scores["insertion"].as_f64()) {
-            let _ = write!(page, "<br>deletion, insertion {} <span class=\"quiet\">({deletion:.2}, {insertion:.2})</span>", word(scores));
+            let _ = write!(
+                page,
+                "<br>deletion, insertion {} <span class=\"quiet\">({deletion:.2}, {insertion:.2})</span>",
+                word(scores)
+            );
         }
         page.push_str("</figcaption></figure>\n");
     }
@@ -382,7 +412,12 @@ fn costs(page: &mut String, notes: &Notes) {
     );
     for layer in layers {
         let field = match layer["receptive_field"].as_array() {
-            Some(sides) => sides.iter().map(Value::to_string).map(|side| side.trim_end_matches(".0").to_string()).collect::<Vec<_>>().join("×"),
+            Some(sides) => sides
+                .iter()
+                .map(Value::to_string)
+                .map(|side| side.trim_end_matches(".0").to_string())
+                .collect::<Vec<_>>()
+                .join("×"),
             None => "all".into(),
         };
         let _ = writeln!(
@@ -409,7 +444,10 @@ fn image(entry: &Value, alt: &str) -> String {
     };
     let Some(address) = entry["image"].as_str().filter(|address| is_plain(address)) else { return String::new() };
     // Tiles and digits are enlarged pixel by pixel.
-    let pixels = if entry["width"].as_u64().is_some_and(|width| width < 100) || entry["shown"].is_u64() || entry["count"].is_u64() {
+    let pixels = if entry["width"].as_u64().is_some_and(|width| width < 100)
+        || entry["shown"].is_u64()
+        || entry["count"].is_u64()
+    {
         "class=\"pixels\" "
     } else {
         ""
@@ -478,10 +516,21 @@ mod tests {
 
     #[test]
     fn numbers_are_short_and_images_are_what_they_say() {
-        assert_eq!((thousands(Some(1_234_567)), thousands(Some(999)), thousands(None)), ("1,234,567".into(), "999".into(), "0".into()));
-        assert_eq!((duration(59.2), duration(61.0), duration(7260.0)), ("59.2 s".into(), "1 min 01 s".into(), "2 h 01 min".into()));
-        assert_eq!((percent(Some(0.9999)), percent(Some(0.5)), percent(Some(1e-9))), ("100 %".into(), "50.0 %".into(), "&lt; 0.1 %".into()));
-        assert!(image(&json!({ "image": "data:image/png;base64,AAAA", "width": 28 }), "a\"b").contains("alt=\"a&quot;b\""));
+        assert_eq!(
+            (thousands(Some(1_234_567)), thousands(Some(999)), thousands(None)),
+            ("1,234,567".into(), "999".into(), "0".into())
+        );
+        assert_eq!(
+            (duration(59.2), duration(61.0), duration(7260.0)),
+            ("59.2 s".into(), "1 min 01 s".into(), "2 h 01 min".into())
+        );
+        assert_eq!(
+            (percent(Some(0.9999)), percent(Some(0.5)), percent(Some(1e-9))),
+            ("100 %".into(), "50.0 %".into(), "&lt; 0.1 %".into())
+        );
+        assert!(
+            image(&json!({ "image": "data:image/png;base64,AAAA", "width": 28 }), "a\"b").contains("alt=\"a&quot;b\"")
+        );
         for bad in ["https://elsewhere/x.png", "data:image/png;base64,\" onerror=\"x", "data:text/html;base64,AAAA"] {
             assert_eq!(image(&json!({ "image": bad }), ""), "");
         }

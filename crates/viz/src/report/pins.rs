@@ -39,7 +39,12 @@ impl Pins {
         let samples = pictures.len();
         if samples == 0 || seen.len() != samples {
             let received = format!("{samples} and {}", seen.len());
-            return Err(Error::data("pins", "there must be as many pictures as inputs, and at least one", received, ""));
+            return Err(Error::data(
+                "pins",
+                "there must be as many pictures as inputs, and at least one",
+                received,
+                "",
+            ));
         }
         let context = BatchContext::new(Key::new(0).fold_str("pins"), device);
         let classes = pictures.target_shapes().first().map_or(1, |shape| shape.channels()).max(2);

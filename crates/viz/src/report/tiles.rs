@@ -73,7 +73,10 @@ mod tests {
         let (bytes, size) = sheet(&tiles).unwrap();
         assert_eq!(size, (68, 45));
         let image = image::load_from_memory(&bytes).unwrap().into_rgba8();
-        assert_eq!((image.get_pixel(22, 0).0[3], image.get_pixel(21, 0).0[3], image.get_pixel(60, 40).0[3]), (0, 255, 0));
+        assert_eq!(
+            (image.get_pixel(22, 0).0[3], image.get_pixel(21, 0).0[3], image.get_pixel(60, 40).0[3]),
+            (0, 255, 0)
+        );
         assert!(sheet(&[]).is_err());
     }
 }
