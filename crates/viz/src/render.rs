@@ -1,7 +1,6 @@
 //! One drawing, as SVG and as pixels.
 
-use image::RgbImage;
-use image::imageops::{FilterType, resize};
+use image::{Rgb, RgbImage};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use striate_tensor::{Error, Result};
@@ -70,8 +69,8 @@ pub(crate) fn svg(drawing: &impl Drawing) -> Result<String> {
 
 /// The drawing at twice its size, for screens of today, smoothed from twice that.
 pub(crate) fn pixels(drawing: &impl Drawing) -> Result<RgbImage> {
-    const DRAWN: u32 = 4;
     const KEPT: u32 = 2;
+    const DRAWN: u32 = 2 * KEPT;
     crate::labels::register();
     let (width, height) = drawing.size();
     let large = (width * DRAWN, height * DRAWN);
@@ -82,5 +81,9 @@ pub(crate) fn pixels(drawing: &impl Drawing) -> Result<RgbImage> {
         area.present().map_err(failed)?;
     }
     let image = RgbImage::from_raw(large.0, large.1, bytes).ok_or_else(|| failed("a canvas of another size"))?;
-    Ok(resize(&image, width * KEPT, height * KEPT, FilterType::Triangle))
+    // The mean of four pixels, by hand: a general filter would want a canvas of floats.
+    Ok(RgbImage::from_fn(width * KEPT, height * KEPT, |x, y| {
+        let four = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| image.get_pixel(2 * x + dx, 2 * y + dy).0);
+        Rgb([0, 1, 2].map(|c| (four.iter().map(|pixel| u16::from(pixel[c])).sum::<u16>() / 4) as u8))
+    }))
 }

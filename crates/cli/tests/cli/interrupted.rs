@@ -23,6 +23,12 @@ fn a_killed_run_is_resumed_to_the_same_weights() {
     child.wait().unwrap();
     assert!(checkpoint.exists() && !folder.path().join("run.json").exists());
     assert_eq!(fs::read_to_string(folder.path().join("history.csv")).unwrap().lines().count(), 2);
+    // What the run was asked for, its pictures, and the diary so far are there.
+    let mut report = crate::process::striate(["report"]);
+    report.arg(folder.path());
+    succeed(report);
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("a run that is not over") && page.contains("data-epochs=\"0,1\""));
 
     // Under another seed it would not be the same run.
     let words = ["checkpoint.safetensors", "the seed it began with", "5 instead of 0", "hint"];
@@ -38,6 +44,12 @@ fn a_killed_run_is_resumed_to_the_same_weights() {
         assert_eq!(lines[1][key], RUN.report()[key], "{key}");
     }
     assert!(!checkpoint.exists());
+    // The diary is that of a run that was never stopped, page by page.
+    for name in ["pins.json", "epoch-00000.json", "epoch-00001.json", "epoch-00002.json", "end.json"] {
+        let [own, whole] =
+            [folder.path(), &RUN.folder].map(|folder| fs::read(folder.join("report").join(name)).unwrap());
+        assert!(own == whole, "{name}");
+    }
     let values = |history: String| -> Vec<String> {
         history.lines().map(|line| line.split(',').take(3).collect::<Vec<_>>().join(",")).collect()
     };

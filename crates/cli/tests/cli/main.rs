@@ -11,6 +11,7 @@ mod photographs;
 mod predict;
 mod pretrained;
 mod process;
+mod report;
 mod serve;
 mod summary;
 mod train;

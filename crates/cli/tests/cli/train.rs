@@ -58,7 +58,16 @@ fn json_output_is_an_object_a_line_and_ends_with_run_json() {
 fn the_folder_holds_the_results_and_nothing_half_done() {
     let names: Vec<String> =
         fs::read_dir(&RUN.folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    for name in ["model.keras", "history.csv", "curves.svg", "curves-smoothed.svg", "run.json"] {
+    for name in [
+        "model.keras",
+        "history.csv",
+        "curves.svg",
+        "curves.png",
+        "curves-smoothed.svg",
+        "answers.csv",
+        "report.html",
+        "run.json",
+    ] {
         assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
     }
     let left = |name: &&String| name.starts_with("checkpoint") || name.starts_with('.') || name.ends_with(".tmp");

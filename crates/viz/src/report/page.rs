@@ -84,8 +84,8 @@ fn summary(page: &mut String, notes: &Notes) {
         facts.push(("seed", run["seed"].as_u64().map(|seed| seed.to_string()), true));
         let place = format!("{}, {}, {} threads", text(&run["device"]), text(&run["isa"]), run["threads"]);
         facts.push(("computed on", Some(place), true));
-        let digest = run["weights_sha256"].as_str().map(|digest| escape(digest.get(..16).unwrap_or(digest)));
-        facts.push(("weights' SHA-256 begins", digest, true));
+        let digest = run["weights_sha256"].as_str().map(|digest| escape(digest.get(..12).unwrap_or(digest)));
+        facts.push(("SHA-256 of the weights", digest, true));
     }
     page.push_str("<section>\n<h2>Summary</h2>\n<dl class=\"facts\">\n");
     for (name, value, is_minor) in facts {
