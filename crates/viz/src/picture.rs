@@ -1,5 +1,7 @@
 //! Pictures in memory and on disk.
 
+use crate::colours::ColourMap;
+use crate::plane::Plane;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{Delay, ExtendedColorType, Frame, ImageEncoder, Rgb, RgbImage};
@@ -57,6 +59,29 @@ pub fn image_of_tensor(tensor: &Tensor, values: PixelValues) -> Result<RgbImage>
     let bytes = numbers.iter().map(|value| (value + 0.5) as u8).collect();
     let missing = || Error::shape("image", "a picture must have its pixels", tensor.shape().to_string(), "");
     RgbImage::from_raw(width as u32, height as u32, bytes).ok_or_else(missing)
+}
+
+/// The first of a network's inputs (n, height, width, channels) as an image: of one or three channels as what it is, of others the first
+/// channel in false colours.
+pub(crate) fn image_of_input(input: &Tensor, values: PixelValues) -> Result<RgbImage> {
+    match input.shape().as_slice() {
+        [_, _, _, 3] => image_of_tensor(input, values),
+        [_, _, _, 1] if !matches!(values, PixelValues::Caffe) => {
+            let plane = Plane::of_channel(input, 0)?;
+            let mut numbers = plane.values().to_vec();
+            values.undo(&mut numbers);
+            let plane = Plane::new(plane.height(), plane.width(), numbers)?;
+            Ok(plane.image(ColourMap::Grey, (0.0, 255.0), 1))
+        }
+        [_, _, _, _] => {
+            let plane = Plane::of_channel(input, 0)?;
+            Ok(plane.image(ColourMap::Viridis, plane.range(), 1))
+        }
+        _ => {
+            let received = input.shape().to_string();
+            Err(Error::shape("picture", "must be (n, height, width, channels)", received, ""))
+        }
+    }
 }
 
 /// The bytes of a PNG file.

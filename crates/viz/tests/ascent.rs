@@ -37,7 +37,11 @@ fn an_ascent_raises_the_filter_that_it_is_for() {
     let model = network();
     for layer in ["one", "two", "max_pooling2d"] {
         let filters = Filters::new(&model, layer, None, PixelValues::Caffe).unwrap();
-        for ascent in [Ascent { steps: 12, ..Ascent::default() }, Ascent { steps: 12, ..Ascent::clear() }] {
+        for ascent in [
+            Ascent { steps: 12, ..Ascent::default() },
+            Ascent { steps: 12, ..Ascent::clear() },
+            Ascent { steps: 12, ..Ascent::decorrelated() },
+        ] {
             let all: Vec<usize> = (0..filters.count()).collect();
             let start = filters.climb(&all, &Ascent { steps: 0, ..ascent.clone() }).unwrap();
             let single = filters.climb(&all, &ascent).unwrap();

@@ -36,6 +36,10 @@ pub fn sentence(network: &Network, node: &Node) -> String {
                 size("kernel_size")
             )
         }
+        "Conv1DTranspose" | "Conv2DTranspose" => format!(
+            "Each value spreads copies of {channels} kernels of {} over a larger map, where they add up{and}.",
+            size("kernel_size")
+        ),
         "MaxPooling1D" | "MaxPooling2D" => format!(
             "Keeps the largest value of each {} window: smaller maps, less fuss about where.",
             size("pool_size")

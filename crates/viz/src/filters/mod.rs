@@ -1,16 +1,19 @@
 //! Pictures that filters respond to, by gradient ascent on the input, and the kernels themselves.
 
+mod decorrelated;
 mod raw;
 
 pub use raw::{kernel_images, kernel_sheet};
 
+use crate::picture::image_of_input;
 use crate::pixels::{blurred, random_shift, rolled, root_mean_square, variation_gradient};
+use decorrelated::Waves;
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use striate_autograd::Var;
 use striate_data::PixelValues;
 use striate_nn::{BuildOptions, Instance, Model, PartEnd, Registry, Run, Sequential};
-use striate_tensor::{Error, Key, ReduceOp, Result, Shape, Tensor};
+use striate_tensor::{Device, Error, Key, ReduceOp, Result, Shape, Tensor};
 
 /// How the ascent goes. The default is the lecture's: 40 steps of the gradient divided by its root mean square.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,13 +32,27 @@ pub struct Ascent {
     pub variation: f32,
     /// Whether colours are shown as they are, for networks that want BGR; the lecture shows the values as they stand.
     pub is_true_colour: bool,
+    /// Whether the numbers that climb are weights of waves and of colours that go apart in photographs, instead of pixels: smooth pictures in
+    /// natural colours without any blur. They climb with Adam then; `step`, `blur` and `variation` play no part. Olah et al. 2017,
+    /// <https://distill.pub/2017/feature-visualization/>.
+    pub is_decorrelated: bool,
     /// Pictures that climb together as one batch. On a CPU one at a time is fastest: its values stay in the cache.
     pub batch: usize,
 }
 
 impl Default for Ascent {
     fn default() -> Self {
-        Ascent { steps: 40, step: 1.0, seed: 7, jitter: 0, blur: 0.0, variation: 0.0, is_true_colour: false, batch: 1 }
+        Ascent {
+            steps: 40,
+            step: 1.0,
+            seed: 7,
+            jitter: 0,
+            blur: 0.0,
+            variation: 0.0,
+            is_true_colour: false,
+            is_decorrelated: false,
+            batch: 1,
+        }
     }
 }
 
@@ -51,6 +68,11 @@ impl Ascent {
             is_true_colour: true,
             ..Ascent::default()
         }
+    }
+
+    /// Pictures in decorrelated waves and colours, shifted at random.
+    pub fn decorrelated() -> Self {
+        Ascent { steps: 120, jitter: 6, is_true_colour: true, is_decorrelated: true, ..Ascent::default() }
     }
 }
 
@@ -138,6 +160,13 @@ impl Filters {
             (None, Last::All) => return Ok(Vec::new()),
         };
         let heads = filters.iter().map(|&filter| self.head(filter)).collect::<Result<Vec<_>>>()?;
+        if ascent.is_decorrelated {
+            return filters
+                .iter()
+                .zip(&heads)
+                .map(|(&filter, head)| self.climb_waves(filter, head, ascent, &device))
+                .collect();
+        }
         let mut images = Vec::with_capacity(filters.len());
         for &filter in filters {
             let mut stream = Key::new(ascent.seed).fold(filter as u64).stream();
@@ -165,11 +194,30 @@ impl Filters {
         Ok(images)
     }
 
-    /// The pictures of [`Filters::climb`], with the lecture's contrast.
+    /// One filter's ascent by the weights of waves.
+    fn climb_waves(&self, filter: usize, head: &Head, ascent: &Ascent, device: &Device) -> Result<Tensor> {
+        let constants = self.body.as_ref().map(Model::constants).unwrap_or_default();
+        let mut waves = Waves::new(&self.input, self.values, Key::new(ascent.seed).fold(filter as u64))?;
+        for step in 0..ascent.steps {
+            let key = Key::new(ascent.seed).fold_str("jitter").fold(step as u64);
+            let (down, across) = random_shift(key, ascent.jitter);
+            let image = rolled(&waves.image(device)?, down, across)?;
+            let gradient = self.gradients(&[image], std::slice::from_ref(head), &constants)?.pop().flatten();
+            // A filter that nothing here excites has no gradient; the picture stays as it is.
+            let Some(gradient) = gradient else { break };
+            waves.step(&rolled(&gradient, -down, -across)?)?;
+        }
+        waves.image(device)
+    }
+
+    /// The pictures of [`Filters::climb`], with the lecture's contrast; decorrelated ones as they are.
     ///
     /// # Errors
     /// As [`Filters::climb`].
     pub fn images(&self, filters: &[usize], ascent: &Ascent) -> Result<Vec<RgbImage>> {
+        if ascent.is_decorrelated {
+            return self.climb(filters, ascent)?.iter().map(|image| image_of_input(image, self.values)).collect();
+        }
         let turn = ascent.is_true_colour && self.values == PixelValues::Caffe;
         self.climb(filters, ascent)?.iter().map(|image| contrast_image(image, turn)).collect()
     }

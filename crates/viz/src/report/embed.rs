@@ -1,10 +1,8 @@
 //! Pictures and text inside of a page.
 
-use crate::colours::ColourMap;
 use crate::picture::png_bytes;
 use image::RgbImage;
-use striate_data::PixelValues;
-use striate_tensor::{Error, Result, Tensor};
+use striate_tensor::Result;
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -30,29 +28,6 @@ pub(super) fn png_address(bytes: &[u8]) -> String {
 /// An image as an address.
 pub(super) fn address(image: &RgbImage) -> Result<String> {
     Ok(png_address(&png_bytes(image)?))
-}
-
-/// The first of a network's inputs (n, height, width, channels) as an image: of one or three channels as what it is, of others the first
-/// channel in false colours.
-pub(super) fn image_of_input(input: &Tensor, values: PixelValues) -> Result<RgbImage> {
-    match input.shape().as_slice() {
-        [_, _, _, 3] => crate::picture::image_of_tensor(input, values),
-        [_, _, _, 1] if !matches!(values, PixelValues::Caffe) => {
-            let plane = crate::plane::Plane::of_channel(input, 0)?;
-            let mut numbers = plane.values().to_vec();
-            values.undo(&mut numbers);
-            let plane = crate::plane::Plane::new(plane.height(), plane.width(), numbers)?;
-            Ok(plane.image(ColourMap::Grey, (0.0, 255.0), 1))
-        }
-        [_, _, _, _] => {
-            let plane = crate::plane::Plane::of_channel(input, 0)?;
-            Ok(plane.image(ColourMap::Viridis, plane.range(), 1))
-        }
-        _ => {
-            let received = input.shape().to_string();
-            Err(Error::shape("picture", "must be (n, height, width, channels)", received, ""))
-        }
-    }
 }
 
 /// Text in a page: nothing in it is markup.

@@ -1,10 +1,11 @@
 //! What came out of a run: answers to test data, and where the network looks.
 
-use super::embed::{address, image_of_input};
+use super::embed::address;
 use super::pins::Pins;
 use super::{END, NOTES, write};
 use crate::answers::{Answer, Answers};
 use crate::heat::{CamMethod, cam, default_cam_layer, deletion_insertion, overlay, randomisation, top_class};
+use crate::picture::image_of_input;
 use crate::subject::Subject;
 use image::RgbImage;
 use image::imageops::{FilterType, resize, thumbnail};

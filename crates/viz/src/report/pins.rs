@@ -1,7 +1,8 @@
 //! The pictures that a run is asked about again and again.
 
-use super::embed::{address, image_of_input};
+use super::embed::address;
 use super::{NOTES, PINS, write};
+use crate::picture::image_of_input;
 use serde_json::json;
 use std::path::Path;
 use striate_data::{BatchContext, Dataset, PixelValues};

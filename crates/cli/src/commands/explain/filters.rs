@@ -26,7 +26,7 @@ pub struct FiltersArguments {
     /// The pictures' side in pixels [default: 150 for one filter, 64 in a grid; a model with dense layers keeps its own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(8..=1024))]
     size: Option<u64>,
-    /// Steps of the ascent [default: 40; 120 with --clear].
+    /// Steps of the ascent [default: 40; 120 with --clear or --decorrelated].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10000))]
     steps: Option<u64>,
     /// The noise to start from.
@@ -35,6 +35,9 @@ pub struct FiltersArguments {
     /// Clearer pictures than the lecture's: more steps, shifted at random, smoothed, in true colours.
     #[arg(long)]
     clear: bool,
+    /// Smooth pictures in natural colours: let waves and colours climb that go apart in photographs, instead of pixels.
+    #[arg(long, conflicts_with_all = ["clear", "blur", "variation"])]
+    decorrelated: bool,
     /// Shift the picture by up to so many pixels before each step.
     #[arg(long, value_name = "PIXELS")]
     jitter: Option<usize>,
@@ -48,7 +51,7 @@ pub struct FiltersArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
     /// The kernels as they are instead; for the first convolution.
-    #[arg(long, conflicts_with_all = ["filter", "grid", "clear"])]
+    #[arg(long, conflicts_with_all = ["filter", "grid", "clear", "decorrelated"])]
     raw: bool,
     /// The file to write, PNG.
     #[arg(long, value_name = "FILE")]
@@ -63,7 +66,11 @@ pub fn run(arguments: &FiltersArguments, output: &Output) -> Result<ExitCode> {
         write(&arguments.out, &kernel_sheet(&subject.model, &arguments.layer, is_bgr)?, output)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let base = if arguments.clear { Ascent::clear() } else { Ascent::default() };
+    let base = match (arguments.decorrelated, arguments.clear) {
+        (true, _) => Ascent::decorrelated(),
+        (_, true) => Ascent::clear(),
+        _ => Ascent::default(),
+    };
     let ascent = Ascent {
         steps: arguments.steps.map_or(base.steps, |steps| steps as usize),
         seed: arguments.seed,

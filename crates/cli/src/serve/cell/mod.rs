@@ -46,6 +46,8 @@ pub fn explain(network: &Network, snapshot: &Snapshot, layer: usize, cell: Cell)
         "InputLayer" => Some(json!({ "kind": "input" })),
         "Conv1D" | "Conv2D" => question.convolution(false),
         "DepthwiseConv1D" | "DepthwiseConv2D" => question.convolution(true),
+        "SeparableConv1D" | "SeparableConv2D" => question.separable_convolution(),
+        "Conv1DTranspose" | "Conv2DTranspose" => question.transposed_convolution(),
         "Dense" => question.dense(),
         "MaxPooling1D" | "MaxPooling2D" => question.pooling(true),
         "AveragePooling1D" | "AveragePooling2D" => question.pooling(false),
@@ -120,4 +122,47 @@ fn window_start(at: usize, input: usize, window: usize, stride: usize, dilation:
         _ => 0,
     };
     (at * stride) as isize - before as isize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::snapshots::Snapshots;
+    use striate::prelude::*;
+    use striate::viz::Subject;
+
+    #[test]
+    fn every_cell_of_every_kind_of_convolution_is_the_sum_that_is_shown() {
+        let model = Sequential::new([9, 8, 3])
+            .add(Conv2D::new(4, 3).padding(Same).strides(2).activation(Relu))
+            .add(SeparableConv2D::new(5, (3, 2)).depth_multiplier(2).padding(Same))
+            .add(Conv2DTranspose::new(3, 3).strides(2).padding(Same).activation(Relu))
+            .add(Conv2DTranspose::new(2, 2).strides(3))
+            .add(DepthwiseConv2D::new(3).depth_multiplier(2).dilation_rate(2))
+            .add(SeparableConv2D::new(2, 3).strides(2))
+            .build_seeded(3)
+            .unwrap();
+        let device = model.device().clone();
+        let file = striate::formats::ModelFile {
+            model,
+            class_names: Vec::new(),
+            preprocessing: "photograph 9x8 bilinear".into(),
+        };
+        let network = Network::new(Subject::of_file(file).unwrap()).unwrap();
+        let pixels: Vec<f32> = (0..9 * 8 * 3).map(|i| (i * 29 % 17) as f32 / 17.0 - 0.3).collect();
+        let input = Tensor::from_vec(pixels, [1, 9, 8, 3], &device).unwrap();
+        let snapshot = Snapshots::default().keep(network.forward(&input).unwrap());
+        let mut convolutions = 0;
+        for (layer, node) in network.nodes.iter().enumerate().filter(|(_, node)| node.class.contains("Conv")) {
+            convolutions += 1;
+            let layout = Layout::of(&node.shape);
+            for index in 0..node.shape.elements() {
+                let answer = explain(&network, &snapshot, layer, layout.cell(index)).unwrap();
+                assert_eq!(answer["kind"], "convolution", "{}", node.path);
+                let [value, after] = ["value", "after"].map(|key| answer[key].as_f64().unwrap());
+                assert!((value - after).abs() < 1e-4, "{} {index}: {value} shown as {after}", node.path);
+            }
+        }
+        assert_eq!(convolutions, 6);
+    }
 }

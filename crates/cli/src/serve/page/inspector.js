@@ -183,7 +183,7 @@ export class Inspector {
     };
     const line = ([x1, y1], [x2, y2], stroke, opacity, thick = 1.5) => add("line", { x1, y1, x2, y2, stroke, "stroke-opacity": opacity, "stroke-width": thick });
     const source = this.page.views.get(answer.source);
-    if (answer.xs && source) {
+    if (answer.xs?.length && answer.ys.length && source) {
       const channels = answer.parts ? source.shown : [answer.channel];
       for (const each of channels) {
         const rectangle = absolute(source, source.rectangle(answer.ys, answer.xs, each));
