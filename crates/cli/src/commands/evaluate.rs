@@ -91,7 +91,10 @@ fn draw(
     output: &Output,
 ) -> Result<()> {
     let path = |name: &str| folder.join(name);
-    let title = format!("{name}: {:.2} % right", 100.0 * answers.accuracy());
+    // The folder tells more than `model.keras`.
+    let parts: Vec<&str> = name.rsplit(['/', '\\']).take(2).collect();
+    let short = parts.into_iter().rev().collect::<Vec<_>>().join("/");
+    let title = format!("{short}: {:.2} % right", 100.0 * answers.accuracy());
     make_folder_of(&path("answers.csv"))?;
     answers.write_csv(path("answers.csv"))?;
     wrote(&path("answers.csv"), output);
