@@ -1,0 +1,211 @@
+//! The back end's trait: each primitive handed to the module that computes it.
+
+use crate::availability::{LEAST_CAPABILITY, Unavailable, probe};
+use crate::compiler::Compiler;
+use crate::context::Context;
+use crate::driver::Gpu;
+use crate::memory::Pool;
+use crate::{elementwise, layout, pool, product, reduce, softmax, update};
+use std::sync::Arc;
+use striate_tensor::{
+    Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Epilogue, HostBuffer, Key, MAX_RANK, MatmulGeometry,
+    MemoryStats, PadGeometry, PoolGeometry, ReduceOp, Result, Shape, Storage, Tensor, UnaryOp, UpdateRule,
+};
+
+/// How a [`CudaBackend`] runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CudaOptions {
+    /// Which device, counted from 0. Default 0.
+    pub ordinal: usize,
+    /// Whether memory of dropped tensors is kept for reuse. Off, each tensor is an allocation of its very size, which memory
+    /// checkers want. Default on, unless the environment variable `STRIATE_CUDA_POOL` is `off`.
+    pub pooling: bool,
+}
+
+impl Default for CudaOptions {
+    fn default() -> Self {
+        let off = std::env::var_os("STRIATE_CUDA_POOL").is_some_and(|value| value == "off");
+        CudaOptions { ordinal: 0, pooling: !off }
+    }
+}
+
+/// The CUDA back end: every primitive of [`Backend`] in float32; memory and layout in all types.
+#[derive(Debug)]
+pub struct CudaBackend {
+    context: Context,
+}
+
+impl CudaBackend {
+    /// A back end on a device of this machine, with a stream and memory of its own.
+    ///
+    /// # Errors
+    /// [`striate_tensor::Error::Device`] that says what is missing: see [`Unavailable`].
+    pub fn new(options: CudaOptions) -> Result<CudaBackend> {
+        let name = format!("cuda:{}", options.ordinal);
+        let missing = |missing: Unavailable| missing.for_device(&name);
+        let found = probe().map_err(missing)?;
+        if options.ordinal >= found {
+            return Err(missing(Unavailable::NoSuchDevice { ordinal: options.ordinal, found }));
+        }
+        let (gpu, properties) = Gpu::open(options.ordinal)?;
+        if properties.capability < LEAST_CAPABILITY {
+            let (capability, least) = (properties.capability, LEAST_CAPABILITY);
+            return Err(missing(Unavailable::TooOld { capability, least }));
+        }
+        let gpu = Arc::new(gpu);
+        let pool = Pool::new(gpu.clone(), name.clone(), options.pooling);
+        Ok(CudaBackend { context: Context::new(name, gpu, pool, properties, Compiler::new()?) })
+    }
+
+    /// The driver's CUDA version, (major, minor).
+    pub fn driver_version(&self) -> (u32, u32) {
+        let version = self.context.properties.driver;
+        (version / 1000, version % 1000 / 10)
+    }
+
+    /// Gives memory that is kept for reuse back to the driver.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn trim(&self) -> Result<()> {
+        self.context.pool.trim()
+    }
+}
+
+impl Backend for CudaBackend {
+    fn name(&self) -> &str {
+        &self.context.name
+    }
+
+    fn info(&self) -> DeviceInfo {
+        let properties = &self.context.properties;
+        DeviceInfo {
+            name: self.context.name.clone(),
+            hardware: properties.name.clone(),
+            isa: format!("sm_{}", properties.capability),
+            threads: 0,
+        }
+    }
+
+    fn memory(&self) -> MemoryStats {
+        self.context.pool.stats()
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        self.context.gpu.synchronize()
+    }
+
+    fn upload(&self, data: HostBuffer) -> Result<Storage> {
+        layout::upload(&self.context, &data)
+    }
+
+    fn download(&self, x: &Tensor) -> Result<HostBuffer> {
+        layout::download(&self.context, x)
+    }
+
+    fn full(&self, len: usize, dtype: DType, value: f64) -> Result<Storage> {
+        layout::full(&self.context, len, dtype, value)
+    }
+
+    fn copy(&self, x: &Tensor) -> Result<Storage> {
+        layout::copy(&self.context, x)
+    }
+
+    fn cast(&self, x: &Tensor, dtype: DType) -> Result<Storage> {
+        layout::cast(&self.context, x, dtype)
+    }
+
+    fn permute(&self, x: &Tensor, order: &[usize]) -> Result<Storage> {
+        layout::permute(&self.context, x, order)
+    }
+
+    fn pad(&self, x: &Tensor, pad: &PadGeometry, shape: &Shape) -> Result<Storage> {
+        layout::pad(&self.context, x, pad, shape)
+    }
+
+    fn pad_backward(&self, dy: &Tensor, pad: &PadGeometry, shape: &Shape) -> Result<Storage> {
+        layout::pad_backward(&self.context, dy, pad, shape)
+    }
+
+    fn crop(&self, x: &Tensor, start: &[usize], shape: &Shape) -> Result<Storage> {
+        layout::crop(&self.context, x, start, shape)
+    }
+
+    fn concat(&self, parts: &[&Tensor], axis: usize, shape: &Shape) -> Result<Storage> {
+        layout::concat(&self.context, parts, axis, shape)
+    }
+
+    fn gather(&self, x: &Tensor, rows: &[usize]) -> Result<Storage> {
+        layout::gather(&self.context, x, rows)
+    }
+
+    fn unary(&self, op: UnaryOp, x: &Tensor) -> Result<Storage> {
+        elementwise::unary(&self.context, op, x)
+    }
+
+    fn unary_backward(&self, op: UnaryOp, saved: &Tensor, dy: &Tensor) -> Result<Storage> {
+        elementwise::unary_backward(&self.context, op, saved, dy)
+    }
+
+    fn binary(&self, op: BinaryOp, a: &Tensor, b: &Tensor, shape: &Shape) -> Result<Storage> {
+        elementwise::binary(&self.context, op, a, b, shape)
+    }
+
+    fn reduce(&self, op: ReduceOp, x: &Tensor, reduced: &[bool; MAX_RANK]) -> Result<Storage> {
+        reduce::reduce(&self.context, op, x, reduced)
+    }
+
+    fn argmax(&self, x: &Tensor) -> Result<Storage> {
+        reduce::argmax(&self.context, x)
+    }
+
+    fn dropout(&self, x: &Tensor, rate: f32, key: Key) -> Result<Storage> {
+        elementwise::dropout(&self.context, x, rate, key)
+    }
+
+    fn matmul(&self, a: &Tensor, b: &Tensor, g: &MatmulGeometry, epilogue: Epilogue<'_>) -> Result<Storage> {
+        product::matmul(&self.context, a, b, g, epilogue)
+    }
+
+    fn conv(&self, x: &Tensor, kernel: &Tensor, g: &ConvGeometry, epilogue: Epilogue<'_>) -> Result<Storage> {
+        product::forward(&self.context, x, kernel, g, epilogue)
+    }
+
+    fn conv_backward_input(&self, dy: &Tensor, kernel: &Tensor, g: &ConvGeometry) -> Result<Storage> {
+        product::input_gradient(&self.context, dy, kernel, g)
+    }
+
+    fn conv_backward_kernel(
+        &self,
+        x: &Tensor,
+        dy: &Tensor,
+        g: &ConvGeometry,
+        with_bias: bool,
+    ) -> Result<(Storage, Option<Storage>)> {
+        product::kernel_gradient(&self.context, x, dy, g, with_bias)
+    }
+
+    fn pool(&self, x: &Tensor, g: &PoolGeometry, with_indices: bool) -> Result<(Storage, Option<Storage>)> {
+        pool::pool(&self.context, x, g, with_indices)
+    }
+
+    fn pool_backward(&self, dy: &Tensor, indices: Option<&Tensor>, g: &PoolGeometry) -> Result<Storage> {
+        pool::backward(&self.context, dy, indices, g)
+    }
+
+    fn softmax(&self, x: &Tensor) -> Result<Storage> {
+        softmax::softmax(&self.context, x)
+    }
+
+    fn softmax_backward(&self, y: &Tensor, dy: &Tensor) -> Result<Storage> {
+        softmax::softmax_backward(&self.context, y, dy)
+    }
+
+    fn softmax_crossentropy(&self, logits: &Tensor, targets: &Tensor) -> Result<(Storage, Storage)> {
+        softmax::softmax_crossentropy(&self.context, logits, targets)
+    }
+
+    fn update(&self, rule: &UpdateRule, weight: &mut Tensor, gradient: &Tensor, slots: &mut [Tensor]) -> Result<()> {
+        update::update(&self.context, rule, weight, gradient, slots)
+    }
+}

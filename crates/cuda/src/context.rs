@@ -1,0 +1,166 @@
+//! What primitives need: the device, its memory, and the kernels by name.
+
+use crate::compiler::Compiler;
+use crate::driver::{Function, Gpu, Module, Properties};
+use crate::memory::{CudaBuffer, Pool};
+use crate::sources::SOURCES;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use striate_tensor::{DType, Error, Result, Storage, Tensor};
+
+/// Blocks of a launch at most: every kernel loops over the whole grid.
+const MOST_BLOCKS: u64 = 8192;
+
+#[derive(Default)]
+struct Loaded {
+    modules: HashMap<&'static str, Module>,
+    functions: HashMap<&'static str, Function>,
+}
+
+/// A device that is ready to work.
+pub(crate) struct Context {
+    pub(crate) name: String,
+    pub(crate) gpu: Arc<Gpu>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) properties: Properties,
+    compiler: Compiler,
+    loaded: Mutex<Loaded>,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.properties.name)
+    }
+}
+
+/// Where a tensor's elements begin on the device.
+pub(crate) fn address(x: &Tensor) -> Result<u64> {
+    let buffer = x.storage().as_device().and_then(|buffer| buffer.as_any().downcast_ref::<CudaBuffer>());
+    let buffer = buffer.ok_or_else(|| foreign(x))?;
+    Ok(buffer.address() + (x.offset() * x.dtype().size()) as u64)
+}
+
+/// The same for writing: the memory is made the tensor's own first.
+pub(crate) fn address_mut(x: &mut Tensor) -> Result<u64> {
+    x.storage_mut()?;
+    address(x)
+}
+
+fn foreign(x: &Tensor) -> Error {
+    Error::device("cuda", "a tensor must lie in the memory of its device", x.device().name(), "use to_device")
+}
+
+/// The address of float32 elements; other types are refused.
+pub(crate) fn f32s(op: &str, x: &Tensor) -> Result<u64> {
+    float32(op, x)?;
+    address(x)
+}
+
+/// Refuses other types than float32.
+pub(crate) fn float32(op: &str, x: &Tensor) -> Result<()> {
+    if x.dtype() == DType::F32 {
+        return Ok(());
+    }
+    Err(Error::dtype(op, "the CUDA back end computes in float32", x.dtype().name(), "cast to float32"))
+}
+
+/// A size as a 32-bit integer, which is what kernels count in.
+pub(crate) fn int(op: &str, value: usize) -> Result<i32> {
+    i32::try_from(value).map_err(|_| {
+        Error::shape(op, "sizes on a CUDA device must be below 2^31", value.to_string(), "use a smaller batch")
+    })
+}
+
+/// Threads that do `count` things, one each or several in turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grid {
+    pub(crate) blocks: u32,
+    pub(crate) threads: u32,
+}
+
+impl Grid {
+    /// Blocks of 256 threads, one element each.
+    pub(crate) fn elements(count: usize) -> Grid {
+        Grid { blocks: (count as u64).div_ceil(256).clamp(1, MOST_BLOCKS) as u32, threads: 256 }
+    }
+
+    /// Blocks of 128 threads, one row for each warp.
+    pub(crate) fn rows(count: usize) -> Grid {
+        Grid { blocks: (count as u64).div_ceil(4).clamp(1, MOST_BLOCKS) as u32, threads: 128 }
+    }
+
+    /// A block of 128 threads for each thing.
+    pub(crate) fn blocks(count: usize) -> Grid {
+        Grid { blocks: (count as u64).clamp(1, MOST_BLOCKS) as u32, threads: 128 }
+    }
+
+    /// As many blocks of 256 threads, exactly.
+    pub(crate) fn exactly(op: &str, count: u64) -> Result<Grid> {
+        let blocks = u32::try_from(count).ok().filter(|&blocks| blocks < 1 << 31).ok_or_else(|| {
+            Error::shape(op, "a CUDA device takes at most 2^31 blocks", count.to_string(), "use a smaller batch")
+        })?;
+        Ok(Grid { blocks, threads: 256 })
+    }
+}
+
+impl Context {
+    pub(crate) fn new(
+        name: String,
+        gpu: Arc<Gpu>,
+        pool: Arc<Pool>,
+        properties: Properties,
+        compiler: Compiler,
+    ) -> Self {
+        Context { name, gpu, pool, properties, compiler, loaded: Mutex::default() }
+    }
+
+    /// New memory.
+    pub(crate) fn take(&self, len: usize, dtype: DType) -> Result<CudaBuffer> {
+        self.pool.take(len, dtype)
+    }
+
+    /// A kernel; its file is compiled when one of its kernels is first asked for.
+    fn function(&self, file: &'static str, kernel: &'static str) -> Result<Function> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&function) = loaded.functions.get(kernel) {
+            return Ok(function);
+        }
+        let module = match loaded.modules.get(file) {
+            Some(&module) => module,
+            None => {
+                let source = SOURCES.iter().find(|source| source.name == file).ok_or_else(|| {
+                    Error::device("cuda", "the file of kernels must exist", file, "this is a defect of striate")
+                })?;
+                let image = self.compiler.cached(file, &source.text(), self.properties.capability)?;
+                let module = self.gpu.load(&image)?;
+                loaded.modules.insert(file, module);
+                module
+            }
+        };
+        let function = self.gpu.function(&module, kernel)?;
+        loaded.functions.insert(kernel, function);
+        Ok(function)
+    }
+
+    /// Starts a kernel.
+    ///
+    /// # Safety
+    /// `arguments` must be the twin of the struct the kernel takes, and its addresses must have the room the kernel uses.
+    pub(crate) unsafe fn launch<A: Copy>(
+        &self,
+        file: &'static str,
+        kernel: &'static str,
+        grid: Grid,
+        arguments: &A,
+    ) -> Result<()> {
+        let function = self.function(file, kernel)?;
+        // SAFETY: the caller's promise.
+        unsafe { self.gpu.launch(function, grid.blocks, grid.threads, arguments) }
+    }
+}
+
+/// What a primitive gives back.
+pub(crate) fn stored(buffer: CudaBuffer) -> Result<Storage> {
+    Ok(buffer.into_storage())
+}

@@ -1,0 +1,38 @@
+//! The kernels' own sources, which are part of the program.
+
+/// A file of kernels: what is compiled as one.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    /// The file's name without ending.
+    pub name: &'static str,
+    text: &'static str,
+    /// Other files it stands on.
+    before: &'static [&'static str],
+}
+
+impl Source {
+    /// The whole text, with what it stands on in front.
+    pub fn text(&self) -> String {
+        let mut whole = String::from(PRELUDE);
+        self.before.iter().for_each(|text| whole.push_str(text));
+        // The compiler's messages then count the lines of the file itself.
+        whole.push_str("#line 1\n");
+        whole.push_str(self.text);
+        whole
+    }
+}
+
+const PRELUDE: &str = include_str!("kernels/prelude.cuh");
+const FUNCTIONS: &str = include_str!("kernels/functions.cuh");
+
+/// Every file of kernels.
+pub const SOURCES: &[Source] = &[
+    Source { name: "memory", text: include_str!("kernels/memory.cu"), before: &[] },
+    Source { name: "layout", text: include_str!("kernels/layout.cu"), before: &[] },
+    Source { name: "elementwise", text: include_str!("kernels/elementwise.cu"), before: &[FUNCTIONS] },
+    Source { name: "reduce", text: include_str!("kernels/reduce.cu"), before: &[] },
+    Source { name: "product", text: include_str!("kernels/product.cu"), before: &[FUNCTIONS] },
+    Source { name: "pool", text: include_str!("kernels/pool.cu"), before: &[] },
+    Source { name: "softmax", text: include_str!("kernels/softmax.cu"), before: &[] },
+    Source { name: "update", text: include_str!("kernels/update.cu"), before: &[] },
+];
