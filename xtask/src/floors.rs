@@ -19,7 +19,7 @@ pub const FLOORS: &[(&str, u32)] = &[
 ];
 
 /// Crates that only tests, benchmarks and tasks may use, and that may use everything.
-pub const OUTSIDE: &[&str] = &["striate-testkit", "striate-benches", "xtask"];
+pub const OUTSIDE: &[&str] = &["striate-testkit", "striate-benches", "striate-cuda-emu", "xtask"];
 
 /// Crates that know a back end: nothing else may depend on one.
 pub const KNOW_A_BACKEND: &[&str] = &["striate", "striate-cli"];
@@ -28,4 +28,4 @@ pub const KNOW_A_BACKEND: &[&str] = &["striate", "striate-cli"];
 pub const BUDGETS: &[(&str, usize)] = &[("striate-tensor", 9), ("striate-cli", 149)];
 
 /// Crates that may hold `unsafe` code.
-pub const MAY_BE_UNSAFE: &[&str] = &["striate-cpu", "striate-cuda"];
+pub const MAY_BE_UNSAFE: &[&str] = &["striate-cpu", "striate-cuda", "striate-cuda-emu"];

@@ -1,13 +1,15 @@
-//! What contributors run: `cargo xtask check`, `test`, `smoke`, `download`.
+//! What contributors run: `cargo xtask check`, `test`, `smoke`, `test-gpu`, `check-kernels`, `download`.
 #![forbid(unsafe_code)]
 
 mod bench_peers;
 mod check;
+mod check_kernels;
 mod download;
 mod floors;
 mod memcheck;
 mod run;
 mod smoke;
+mod test_gpu;
 mod test_page;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +40,31 @@ enum Task {
     },
     /// Run the kernels' edge tests under valgrind's memcheck; skips with a word where valgrind is not installed.
     Memcheck,
+    /// Run the CUDA back end's tests on the GPU of this machine. Without one it ends with code 2 and says why.
+    TestGpu {
+        /// Run them on an emulated device instead: threads as fibers on the CPU. Needs g++.
+        #[arg(long)]
+        emulate: bool,
+        /// Run them under compute-sanitizer, which comes with NVIDIA's toolkit.
+        #[arg(long, conflicts_with = "emulate")]
+        sanitize: bool,
+        /// Fail with code 1 rather than 2 where there is no GPU.
+        #[arg(long, conflicts_with = "emulate")]
+        require_gpu: bool,
+        /// Emulated: one order of threads instead of 0, 1 and 7.
+        #[arg(long, requires = "emulate")]
+        order: Option<u32>,
+    },
+    /// Compile every kernel with NVIDIA's own compiler for every architecture, and hold registers, spills and shared memory to the committed table.
+    /// Needs no GPU. Without the compiler it ends with code 2.
+    CheckKernels {
+        /// Write the table instead of checking it.
+        #[arg(long)]
+        update: bool,
+        /// Get the compiler first, with pip, into target/nvrtc.
+        #[arg(long)]
+        install: bool,
+    },
     /// Measure `striate bench` against other programs, in turn, and print a table with ratios.
     BenchPeers {
         /// Workloads [default: all].
@@ -80,6 +107,10 @@ fn main() -> ExitCode {
         Task::Smoke => smoke::run(root),
         Task::TestPage { strokes } => test_page::run(root, strokes),
         Task::Memcheck => memcheck::run(root),
+        Task::TestGpu { emulate, sanitize, require_gpu, order } => {
+            return test_gpu::run(root, &test_gpu::Options { emulate, sanitize, require_gpu, order });
+        }
+        Task::CheckKernels { update, install } => return check_kernels::run(root, update, install),
         Task::BenchPeers { workloads, rounds, repeat, threads, data, venv } => {
             bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, data, venv })
         }

@@ -28,14 +28,32 @@ pub fn open_device(options: &DeviceOptions) -> Result<Device> {
             algorithm: options.conv_algorithm,
             ..CpuOptions::default()
         })?)),
-        name if name == "cuda" || name.starts_with("cuda:") => Err(Error::device(
-            name,
-            "a CUDA device needs a build with the CUDA back end",
-            "a build for the CPU",
-            "use --device cpu",
-        )),
+        name if name == "cuda" || name.starts_with("cuda:") => open_cuda(name),
         name => Err(Error::device(name, "the device must be cpu or cuda:N", format!("`{name}`"), "")),
     }
+}
+
+/// The device number of `cuda` or `cuda:N`.
+fn ordinal(name: &str) -> Result<usize> {
+    name.strip_prefix("cuda:").unwrap_or("0").parse().map_err(|_| {
+        Error::device(name, "the device must be cpu or cuda:N with a number N", format!("`{name}`"), "use cuda:0")
+    })
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(name: &str) -> Result<Device> {
+    striate_cuda::device(ordinal(name)?)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(name: &str) -> Result<Device> {
+    ordinal(name)?;
+    Err(Error::device(
+        name,
+        "a CUDA device needs a build with the CUDA back end",
+        "a build for the CPU",
+        "build with --features cuda, or use --device cpu",
+    ))
 }
 
 /// Chooses the process's device. Call it before anything else uses one.

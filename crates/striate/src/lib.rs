@@ -32,6 +32,8 @@ pub use striate_tensor::{Error, Result};
 
 pub use striate_autograd as autograd;
 pub use striate_cpu as cpu;
+#[cfg(feature = "cuda")]
+pub use striate_cuda as cuda;
 pub use striate_data as data;
 pub use striate_formats as formats;
 pub use striate_nn as nn;

@@ -21,7 +21,10 @@ pub fn run(output: &Output) -> Result<ExitCode> {
     output.text(format!("device     {} — {}", info.name, info.hardware));
     output.text(format!("kernels    {} (STRIATE_ISA chooses another)", info.isa));
     output.text(format!("threads    {} (--threads chooses another number)", info.threads));
-    output.text("cuda       not in this build");
+    let cuda = cuda();
+    for line in &cuda.lines {
+        output.text(format!("cuda       {line}"));
+    }
     for (name, folder) in &found {
         output.text(format!("data       {name}: {}", folder.as_deref().unwrap_or("not found")));
     }
@@ -34,10 +37,51 @@ pub fn run(output: &Output) -> Result<ExitCode> {
         "hardware": info.hardware,
         "isa": info.isa,
         "threads": info.threads,
-        "cuda": null,
+        "cuda": cuda.report,
         "data": data,
     }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What of CUDA there is, in words and for programs.
+struct Cuda {
+    lines: Vec<String>,
+    report: serde_json::Value,
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Cuda {
+    Cuda { lines: vec!["not in this build (cargo build --features cuda)".into()], report: serde_json::Value::Null }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Cuda {
+    let libraries = striate::cuda::libraries();
+    let mut lines: Vec<String> = libraries
+        .iter()
+        .map(|library| {
+            let state = match (library.found, library.missing.is_empty()) {
+                (false, _) => "missing".to_string(),
+                (true, true) => "found".to_string(),
+                (true, false) => format!("found, but too old: without {}", library.missing.join(", ")),
+            };
+            format!("lib{}.so, {}: {state}", library.name, library.purpose)
+        })
+        .collect();
+    let devices = striate::cuda::probe();
+    lines.push(match &devices {
+        Ok(1) => "1 device: --device cuda:0".to_string(),
+        Ok(count) => format!("{count} devices: --device cuda:0 to cuda:{}", count - 1),
+        Err(missing) => format!("no device: {missing}"),
+    });
+    let found: serde_json::Map<String, serde_json::Value> =
+        libraries.iter().map(|library| (library.name.to_string(), json!(library.found && library.missing.is_empty()))).collect();
+    let report = json!({
+        "libraries": found,
+        "devices": devices.as_ref().ok(),
+        "missing": devices.as_ref().err().map(ToString::to_string),
+    });
+    Cuda { lines, report }
 }
 
 fn build_kind() -> &'static str {

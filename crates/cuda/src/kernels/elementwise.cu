@@ -9,6 +9,43 @@ struct Unary {
     int op, unused;
 };
 
+// The slope, from the output where UnaryOp::slope_from_output says so, else from the input.
+static __device__ float slope(int op, float p, float q, float v) {
+    switch (op) {
+        case OP_NEG: return -1.0f;
+        case OP_ABS: return v == 0.0f ? 0.0f : copysignf(1.0f, v);
+        case OP_SQUARE: return 2.0f * v;
+        case OP_SQRT: return 0.5f / v;
+        case OP_RECIPROCAL: return -v * v;
+        case OP_EXP:
+        case ACT_EXPONENTIAL: return v;
+        case OP_LOG: return 1.0f / v;
+        case OP_AFFINE: return p;
+        case OP_CLIP: return v >= p && v <= q ? 1.0f : 0.0f;
+        case ACT_RELU: return v > 0.0f ? 1.0f : 0.0f;
+        case ACT_RELU6: return v > 0.0f && v < 6.0f ? 1.0f : 0.0f;
+        case ACT_LEAKY_RELU: return v > 0.0f ? 1.0f : p;
+        case ACT_ELU: return v > 0.0f ? 1.0f : p >= 0.0f ? v + p : p * expf(v);
+        case ACT_SELU: return v > 0.0f ? SELU_SCALE : v + SELU_SCALE * SELU_ALPHA;
+        case ACT_SIGMOID: return v * (1.0f - v);
+        case ACT_HARD_SIGMOID: return v > 0.0f && v < 1.0f ? 1.0f / 6.0f : 0.0f;
+        case ACT_TANH: return 1.0f - v * v;
+        case ACT_SOFTSIGN: return (1.0f - fabsf(v)) * (1.0f - fabsf(v));
+        case ACT_SOFTPLUS: return -expm1f(-v);
+        case ACT_SILU: {
+            float s = sigmoid(v);
+            return s * (1.0f + v * (1.0f - s));
+        }
+        case ACT_GELU: return normal_cdf(v) + v * expf(-0.5f * v * v) * INVERSE_SQRT_2_PI;
+        case ACT_GELU_TANH: {
+            float t = tanhf(gelu_inner(v));
+            float inner = SQRT_2_OVER_PI * (1.0f + 3.0f * 0.044715f * v * v);
+            return 0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * inner;
+        }
+        default: return 1.0f;
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(256) unary(Unary a) {
     for (i64 i = thread_of_grid(); i < a.n; i += threads_of_grid()) a.y[i] = apply(a.op, a.p, a.q, a.x[i]);
 }

@@ -13,6 +13,7 @@ template <class T>
 static __device__ void copy_box(const Copy& a) {
     for (i64 i = thread_of_grid(); i < a.n; i += threads_of_grid()) {
         i64 rest = i, from = 0, to = 0;
+#pragma unroll 1
         for (int axis = a.rank - 1; axis >= 0; axis--) {
             i64 next = rest / a.size[axis], index = rest - next * a.size[axis];
             from += index * a.from[axis];
@@ -66,6 +67,7 @@ static __device__ void pad_box(const Pad& a) {
     for (i64 i = thread_of_grid(); i < a.n; i += threads_of_grid()) {
         i64 rest = i, from = 0, step = 1;
         bool inside = true;
+#pragma unroll 1
         for (int axis = a.rank - 1; axis >= 0; axis--) {
             i64 size = a.size[axis], padded = size + a.before[axis] + a.after[axis], next = rest / padded;
             i64 index = rest - next * padded - a.before[axis];
@@ -109,6 +111,7 @@ static __device__ i64 place(const Pad& a, int axis, i64 index, i64 j) {
 extern "C" __global__ void __launch_bounds__(256) pad_backward(Pad a) {
     for (i64 i = thread_of_grid(); i < a.n; i += threads_of_grid()) {
         i64 index[AXES], count[AXES], total = 1, rest = i;
+#pragma unroll 1
         for (int axis = a.rank - 1; axis >= 0; axis--) {
             i64 next = rest / a.size[axis];
             index[axis] = rest - next * a.size[axis];
@@ -119,6 +122,7 @@ extern "C" __global__ void __launch_bounds__(256) pad_backward(Pad a) {
         float sum = 0.0f;
         for (i64 t = 0; t < total; t++) {
             i64 left = t, from = 0, step = 1;
+#pragma unroll 1
             for (int axis = a.rank - 1; axis >= 0; axis--) {
                 i64 next = left / count[axis];
                 from += place(a, axis, index[axis], left - next * count[axis]) * step;

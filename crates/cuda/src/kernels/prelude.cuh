@@ -22,13 +22,3 @@ static __device__ __forceinline__ i64 thread_of_grid() {
 static __device__ __forceinline__ i64 threads_of_grid() {
     return (i64)gridDim.x * blockDim.x;
 }
-
-static __device__ __forceinline__ float warp_sum(float v) {
-    for (int offset = 16; offset > 0; offset /= 2) v += __shfl_xor_sync(FULL_WARP, v, offset);
-    return v;
-}
-
-static __device__ __forceinline__ float warp_max(float v) {
-    for (int offset = 16; offset > 0; offset /= 2) v = fmaxf(v, __shfl_xor_sync(FULL_WARP, v, offset));
-    return v;
-}

@@ -19,9 +19,14 @@ struct Sink {
     int activation;
 };
 
+// Apart, so that the many functions are not copied into each of a thread's results.
+static __device__ __noinline__ float apply_any(int activation, float p, float v) { return apply(activation, p, 0.0f, v); }
+
 static __device__ __forceinline__ float finish(const Sink& s, i64 channel, float v) {
     if (s.bias != 0) v += s.bias[channel];
-    return apply(s.activation, s.p, 0.0f, v);
+    if (s.activation == ACT_LINEAR) return v;
+    if (s.activation == ACT_RELU) return fmaxf(v, 0.0f);
+    return apply_any(s.activation, s.p, v);
 }
 
 // Which tile, which part of the sums and which batch or group this block has.

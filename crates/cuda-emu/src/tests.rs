@@ -1,0 +1,144 @@
+//! What the emulator must catch, and what it must compute: a check that cannot fail is none.
+
+use crate::compiler::{compile, kernels};
+use crate::module::Module;
+use crate::state::{Refusal, Work, state};
+use std::sync::Mutex;
+
+/// Tests change the one state of the process, so they take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Argument {
+    x: u64,
+    n: u64,
+}
+
+const HEAD: &str = "struct A { float* x; unsigned long long n; };\n";
+
+/// Runs a kernel `k` of one block of 64 threads on 64 floats; what they hold then, or what went wrong. None where there is no compiler.
+fn run(body: &str, order: u32) -> Option<Result<Vec<f32>, String>> {
+    if std::process::Command::new("g++").arg("--version").output().is_err() {
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), "skipped: the emulator needs g++, which is not installed");
+        return None;
+    }
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let image = match compile("test.cu", &format!("{HEAD}extern \"C\" __global__ void k(A a) {{ {body} }}")) {
+        Ok(image) => image,
+        Err(said) => return Some(Err(said)),
+    };
+    let kernel = Module::load(&image).unwrap().kernel("k").unwrap();
+    assert_eq!(kernel.size(), size_of::<Argument>());
+    let mut state = state();
+    let x = state.allocate(256).unwrap();
+    let result = match kernel.run([1, 1, 1], [64, 1, 1], &[x, 64], order) {
+        Err(problem) => Err(problem),
+        Ok(()) => {
+            // Once more through the state, which looks for writes beside the allocation.
+            let work = Work::Launch { kernel, grid: [1, 1, 1], block: [64, 1, 1], arguments: vec![x, 64] };
+            match state.give(0, work).and_then(|()| state.finish(0)) {
+                Err(Refusal::Failed) => Err(state.failed.take().unwrap()),
+                other => {
+                    other.unwrap();
+                    let mut values = vec![0f32; 64];
+                    // SAFETY: 64 floats have 256 bytes.
+                    unsafe { state.read(0, values.as_mut_ptr().cast(), x, 256).unwrap() };
+                    Ok(values)
+                }
+            }
+        }
+    };
+    state.free(x).unwrap();
+    Some(result)
+}
+
+fn complaint(body: &str) -> Option<String> {
+    run(body, 0).map(|result| result.expect_err("must be caught"))
+}
+
+#[test]
+fn threads_meet_at_barriers_in_any_order() {
+    let turn_around =
+        "__shared__ float s[64]; s[threadIdx.x] = threadIdx.x; __syncthreads(); a.x[threadIdx.x] = s[63 - threadIdx.x];";
+    for order in [0, 1, 7] {
+        let Some(result) = run(turn_around, order) else { return };
+        assert_eq!(result.unwrap(), (0..64).rev().map(|i| i as f32).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn lanes_exchange() {
+    let sum = "float v = threadIdx.x; for (int o = 16; o > 0; o /= 2) v += __shfl_xor_sync(0xffffffffu, v, o); a.x[threadIdx.x] = v;";
+    for order in [0, 1, 7] {
+        let Some(result) = run(sum, order) else { return };
+        let values = result.unwrap();
+        assert!(values[..32].iter().all(|&v| v == 496.0) && values[32..].iter().all(|&v| v == 1520.0), "{values:?}");
+    }
+}
+
+#[test]
+fn a_missing_barrier_shows_in_some_order() {
+    let racy = "__shared__ float s[64]; s[threadIdx.x] = 1.0f; a.x[threadIdx.x] = s[63 - threadIdx.x];";
+    let Some(result) = run(racy, 0) else { return };
+    assert!(result.unwrap().iter().any(|v| v.is_nan()));
+}
+
+#[test]
+fn new_memory_is_no_number() {
+    let Some(result) = run("if (threadIdx.x == 0) a.x[0] = 1.0f;", 0) else { return };
+    let values = result.unwrap();
+    assert!(values[0] == 1.0 && values[1..].iter().all(|v| v.is_nan()));
+}
+
+#[test]
+fn a_write_beside_an_allocation_names_the_kernel() {
+    let Some(said) = complaint("a.x[threadIdx.x + 1] = 0.0f;") else { return };
+    assert_eq!(said, "k wrote 0 bytes after the end of an allocation of 256 bytes");
+    let Some(said) = complaint("if (threadIdx.x == 3) a.x[-1] = 0.0f;") else { return };
+    assert_eq!(said, "k wrote before the start of an allocation of 256 bytes");
+}
+
+#[test]
+fn barriers_that_threads_miss_are_caught() {
+    let Some(said) = complaint("if (threadIdx.x < 32) __syncthreads();") else { return };
+    assert!(said.contains("which thread 63 never reached"), "{said}");
+    let Some(said) = complaint("if (threadIdx.x < 32) {\n __syncthreads(); } else {\n __syncthreads(); }") else { return };
+    assert!(said.contains("divergent __syncthreads"), "{said}");
+}
+
+#[test]
+fn masks_that_name_lanes_which_do_not_come_are_caught() {
+    let Some(said) = complaint("if (threadIdx.x % 32 == 5) return; a.x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, 1.0f, 1);")
+    else {
+        return;
+    };
+    assert!(said.contains("lane 5"), "{said}");
+}
+
+#[test]
+fn what_nvrtc_does_not_declare_is_refused() {
+    for body in ["a.x[0] = INFINITY;", "uint32_t i = 0;", "printf(\"\");"] {
+        let Some(said) = complaint(body) else { return };
+        assert!(said.contains("test.cu"), "{said}");
+    }
+}
+
+#[test]
+fn memory_ends_and_is_not_freed_twice() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut state = state();
+    assert_eq!(state.allocate(usize::MAX / 4), Err(Refusal::OutOfMemory));
+    let x = state.allocate(100).unwrap();
+    assert_eq!(state.give(0, Work::Write { to: x + 1, bytes: vec![0; 100] }), Err(Refusal::Invalid));
+    assert_eq!(state.free(x), Ok(()));
+    assert_eq!(state.free(x), Err(Refusal::Invalid));
+}
+
+#[test]
+fn kernels_are_found_with_and_without_bounds() {
+    let text = "// __global__ void no(A a)\nextern \"C\" __global__ void one(A a) {}\n/* __global__ void none( */\n\
+                extern \"C\" __global__ void __launch_bounds__(256) two(B b) { g(1); }";
+    assert_eq!(kernels(text), ["one", "two"]);
+}

@@ -1,0 +1,185 @@
+//! Training on a CUDA device beside the CPU: the same losses within rounding, and models that move between them.
+
+mod common;
+
+use striate_cpu::{CpuBackend, CpuOptions};
+use striate_data::Mnist;
+use striate_nn::layers::{Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Softmax};
+use striate_nn::{BuildOptions, Model, Sequential};
+use striate_optim::{Adam, RmsProp};
+use striate_tensor::Activation::Relu;
+use striate_tensor::{Device, Key, Tensor, UnaryOp};
+use striate_train::loss::CategoricalCrossentropy;
+use striate_train::metric::Accuracy;
+use striate_train::{Compile, Fit, Progress};
+
+fn cpu() -> Device {
+    Device::new(CpuBackend::new(CpuOptions::default()).unwrap())
+}
+
+/// The lecture's network.
+fn network() -> Sequential {
+    Sequential::new([28, 28, 1])
+        .add(Conv2D::new(32, 3).activation(Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Conv2D::new(64, 3).activation(Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Conv2D::new(64, 3).activation(Relu))
+        .add(Flatten)
+        .add(Dense::new(64).activation(Relu))
+        .add(Dense::new(10).activation(Softmax))
+}
+
+/// One of LeNet's size, with dropout.
+fn small() -> Sequential {
+    Sequential::new([28, 28, 1])
+        .add(Conv2D::new(6, 5).activation(Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Conv2D::new(16, 5).activation(Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten)
+        .add(Dropout::new(0.3))
+        .add(Dense::new(32).activation(Relu))
+        .add(Dense::new(10).activation(Softmax))
+}
+
+fn built(network: Sequential, device: &Device) -> Model {
+    network.build_on(&BuildOptions { seed: 3, ..BuildOptions::on(device) }).unwrap()
+}
+
+/// Loss of each of `steps` steps of `batch` digits: one step an epoch.
+fn losses(model: &mut Model, mnist: &Mnist, steps: usize, batch: usize) -> Vec<f64> {
+    let mut training = model.compile(RmsProp::default(), CategoricalCrossentropy, [Accuracy]).unwrap();
+    let options = Fit {
+        epochs: steps,
+        steps_per_epoch: Some(1),
+        batch_size: batch,
+        seed: 5,
+        progress: Progress::Silent,
+        ..Fit::default()
+    };
+    training.fit(&mnist.train.take(2000), options).unwrap().series("loss")
+}
+
+#[test]
+fn ten_steps_on_mnist_have_the_losses_of_the_cpu() {
+    let Some(device) = common::device() else { return };
+    let mnist = Mnist::load().unwrap();
+    let on_gpu = losses(&mut built(network(), &device), &mnist, 10, 16);
+    let on_cpu = losses(&mut built(network(), &cpu()), &mnist, 10, 16);
+    assert_eq!(on_gpu.len(), 10);
+    for (step, (gpu, cpu)) in on_gpu.iter().zip(&on_cpu).enumerate() {
+        assert!((gpu - cpu).abs() <= 1e-4 * cpu.abs(), "step {step}: {gpu} and {cpu}\n{on_gpu:?}\n{on_cpu:?}");
+    }
+    // A loss that does not move would agree as well.
+    assert!(on_cpu[9] != on_cpu[0]);
+}
+
+#[test]
+fn a_small_network_learns_digits_and_its_model_moves_to_the_cpu() {
+    let Some(device) = common::device() else { return };
+    let mnist = Mnist::load().unwrap();
+    let (train, test) = (mnist.train.take(480), mnist.test.take(100));
+    let mut model = built(small(), &device);
+    let options = || Fit { epochs: 4, batch_size: 32, progress: Progress::Silent, ..Fit::default() };
+    let history = {
+        let mut training = model.compile(Adam::new(0.003), CategoricalCrossentropy, [Accuracy]).unwrap();
+        training.fit(&train, options()).unwrap()
+    };
+    let losses = history.series("loss");
+    assert!(losses[3] < 0.6 * losses[0], "{losses:?}");
+    // The same weights on the CPU answer the same, and dropout was the same there.
+    let mut moved = built(small(), &cpu());
+    for (spec, weight) in model.weights() {
+        moved.set_weight(&spec.path, &weight.to_device(&moved.device().clone()).unwrap()).unwrap();
+    }
+    let evaluate = |model: &mut Model| {
+        let training = model.compile(Adam::default(), CategoricalCrossentropy, [Accuracy]).unwrap();
+        let evaluation = training.evaluate(&test).unwrap();
+        (evaluation.get("loss").unwrap(), evaluation.get("accuracy").unwrap())
+    };
+    let ((gpu, accuracy), (cpu_loss, cpu_accuracy)) = (evaluate(&mut model), evaluate(&mut moved));
+    assert!((gpu - cpu_loss).abs() < 1e-4 * cpu_loss && accuracy == cpu_accuracy, "{gpu} {cpu_loss}");
+    let mut on_cpu = built(small(), &cpu());
+    let mut training = on_cpu.compile(Adam::new(0.003), CategoricalCrossentropy, [Accuracy]).unwrap();
+    let same = training.fit(&train, options()).unwrap().series("loss");
+    for (gpu, cpu) in losses.iter().zip(&same) {
+        assert!((gpu - cpu).abs() < 0.02 * cpu, "{losses:?}\n{same:?}");
+    }
+}
+
+#[test]
+fn a_run_begun_on_one_device_goes_on_on_the_other() {
+    let Some(device) = common::device() else { return };
+    let train = Mnist::load().unwrap().train.take(96);
+    let folder = std::env::temp_dir().join(format!("striate-cuda-resume-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let run = |device: &Device, name: &str, epochs: usize| {
+        let mut model = built(small(), device);
+        let mut training = model.compile(Adam::new(0.003), CategoricalCrossentropy, ()).unwrap();
+        let options = Fit {
+            epochs,
+            batch_size: 32,
+            checkpoint: Some(folder.join(name)),
+            resume: true,
+            progress: Progress::Silent,
+            ..Fit::default()
+        };
+        training.fit(&train, options).unwrap().series("loss")
+    };
+    let whole = run(&cpu(), "whole", 3);
+    run(&cpu(), "moved", 1);
+    let middle = run(&device, "moved", 2);
+    let moved = run(&cpu(), "moved", 3);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!((middle.len(), moved.len()), (2, 3));
+    assert_eq!(moved[0], whole[0]);
+    for (moved, whole) in moved.iter().zip(&whole) {
+        assert!((moved - whole).abs() < 1e-3 * whole, "{moved} {whole}");
+    }
+}
+
+#[test]
+fn dropout_has_the_very_bits_of_the_cpu() {
+    let Some(device) = common::device() else { return };
+    let values: Vec<f32> = (0..1003).map(|i| (i as f32 - 500.0) / 7.0).collect();
+    let key = Key::new(77).fold_str("dropout");
+    let drop = |device: &Device| {
+        let x = Tensor::from_vec(values.clone(), [1003], device).unwrap();
+        x.dropout(0.4, key).unwrap().to_vec::<f32>().unwrap()
+    };
+    assert_eq!(drop(&device), drop(&cpu()));
+}
+
+#[test]
+fn a_training_step_in_its_stride_takes_no_new_memory() {
+    use striate_cuda::{CudaBackend, CudaOptions};
+    if common::device().is_none() {
+        return;
+    }
+    let device = Device::new(CudaBackend::new(CudaOptions { ordinal: 0, pooling: true }).unwrap());
+    let mut model = built(small(), &device);
+    let train = Mnist::load().unwrap().train.take(64);
+    let mut training = model.compile(Adam::default(), CategoricalCrossentropy, ()).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let options =
+            Fit { steps_per_epoch: Some(2), batch_size: 16, progress: Progress::Silent, ..Fit::default() };
+        training.fit(&train, options).unwrap();
+        let stats = device.memory();
+        held.push(stats.live + stats.cached);
+    }
+    assert!(held[2] == held[1], "live and cached memory after each fit: {held:?}");
+}
+
+#[test]
+fn tensors_of_other_devices_and_types_are_refused() {
+    let Some(device) = common::device() else { return };
+    let x = Tensor::from_vec(vec![1.0f64], [1], &device).unwrap();
+    let error = x.unary(UnaryOp::Exp).unwrap_err().to_string();
+    assert!(error.contains("float32") && error.contains("float64"), "{error}");
+    let host = Tensor::from_vec(vec![1.0f32], [1], &cpu()).unwrap();
+    assert!(device.unary(UnaryOp::Exp, &host).is_err());
+    assert!(host.add(&x.cast(striate_tensor::DType::F32).unwrap()).is_err());
+    assert!(x.as_slice::<f64>().unwrap_err().to_string().contains("to_vec"));
+}
