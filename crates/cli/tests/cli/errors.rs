@@ -138,7 +138,11 @@ fn models_that_are_none_are_named() {
 
 #[test]
 fn devices_and_instruction_sets_that_are_not_there_are_refused() {
-    fail(striate(["doctor", "--device", "cuda:0", "--json"]), 1, &["cuda:0", "CUDA", "hint"]);
+    // Where there is a GPU the driver hides it then.
+    let mut doctor = striate(["doctor", "--device", "cuda:0", "--json"]);
+    doctor.env("CUDA_VISIBLE_DEVICES", "");
+    fail(doctor, 1, &["cuda:0", "CUDA", "hint"]);
+    fail(striate(["doctor", "--device", "cuda:one"]), 1, &["cuda:one", "number N"]);
     fail(striate(["doctor", "--device", "abacus"]), 1, &["abacus", "cpu or cuda:N"]);
     let mut command = striate(["summary", "mnist"]);
     command.env("STRIATE_ISA", "nonsense");
