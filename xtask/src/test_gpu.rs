@@ -117,8 +117,10 @@ fn emulated(root: &Path, order: Option<u32>) -> Result<ExitCode, String> {
 
 /// Builds the emulator; gives a folder in which it has the names of NVIDIA's libraries.
 fn links(root: &Path) -> Result<PathBuf, String> {
-    let messages =
-        cargo_output(root, &["build", "-p", "striate-cuda-emu", "--quiet", "--message-format", "json-render-diagnostics"])?;
+    let messages = cargo_output(
+        root,
+        &["build", "-p", "striate-cuda-emu", "--quiet", "--message-format", "json-render-diagnostics"],
+    )?;
     let library = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

@@ -58,12 +58,25 @@ pub(crate) fn compile(name: &str, source: &str) -> Result<Vec<u8>, String> {
     let whole = format!("{BEGIN}\n#line 1 \"{name}\"\n{source}\n#line 1 \"end.h\"\n{end}");
     let compiler = std::env::var("CUEMU_CXX").unwrap_or_else(|_| "g++".into());
     let options = [
-        "-x", "c++", "-std=c++17", "-O2", "-march=native", "-fPIC", "-shared", "-fno-exceptions", "-fno-rtti",
-        "-fno-strict-aliasing", "-fvisibility=hidden", "-nostdinc", "-nostdinc++", "-w",
+        "-x",
+        "c++",
+        "-std=c++17",
+        "-O2",
+        "-march=native",
+        "-fPIC",
+        "-shared",
+        "-fno-exceptions",
+        "-fno-rtti",
+        "-fno-strict-aliasing",
+        "-fvisibility=hidden",
+        "-nostdinc",
+        "-nostdinc++",
+        "-w",
     ];
     let mut hasher = DefaultHasher::new();
     (&whole, options, &compiler).hash(&mut hasher);
-    let kept = std::env::var_os("CUEMU_CACHE").map(|folder| PathBuf::from(folder).join(format!("{:016x}.so", hasher.finish())));
+    let kept = std::env::var_os("CUEMU_CACHE")
+        .map(|folder| PathBuf::from(folder).join(format!("{:016x}.so", hasher.finish())));
     if let Some(image) = kept.as_ref().and_then(|file| std::fs::read(file).ok()) {
         return Ok(image);
     }

@@ -5,8 +5,8 @@ use crate::module::{Kernel, Module, elf_length};
 use crate::settings::settings;
 use crate::state::{Refusal, Work, state};
 use cudarc::driver::sys::{
-    self as real, CUcontext, CUdevice, CUdevice_attribute_enum as Attribute, CUdeviceptr, CUfunction, CUmodule, CUresult,
-    CUstream,
+    self as real, CUcontext, CUdevice, CUdevice_attribute_enum as Attribute, CUdeviceptr, CUfunction, CUmodule,
+    CUresult, CUstream,
 };
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ushort, c_void};
 

@@ -12,7 +12,7 @@ macro_rules! export {
     ($($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty { $($body:tt)* })*) => {$(
         const _: unsafe fn($($type),*) -> $result = real::$name;
         $(#[$meta])*
-        #[allow(unused_unsafe)] // some bodies have no unsafe operation
+        #[allow(unused_unsafe, clippy::too_many_arguments)] // some bodies have no unsafe operation; the lists are NVIDIA's
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             // SAFETY: the caller keeps to the contract of NVIDIA's function of this name: pointers are null or point to room for what is read

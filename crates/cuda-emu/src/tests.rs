@@ -60,8 +60,7 @@ fn complaint(body: &str) -> Option<String> {
 
 #[test]
 fn threads_meet_at_barriers_in_any_order() {
-    let turn_around =
-        "__shared__ float s[64]; s[threadIdx.x] = threadIdx.x; __syncthreads(); a.x[threadIdx.x] = s[63 - threadIdx.x];";
+    let turn_around = "__shared__ float s[64]; s[threadIdx.x] = threadIdx.x; __syncthreads(); a.x[threadIdx.x] = s[63 - threadIdx.x];";
     for order in [0, 1, 7] {
         let Some(result) = run(turn_around, order) else { return };
         assert_eq!(result.unwrap(), (0..64).rev().map(|i| i as f32).collect::<Vec<_>>());
@@ -104,13 +103,16 @@ fn a_write_beside_an_allocation_names_the_kernel() {
 fn barriers_that_threads_miss_are_caught() {
     let Some(said) = complaint("if (threadIdx.x < 32) __syncthreads();") else { return };
     assert!(said.contains("which thread 63 never reached"), "{said}");
-    let Some(said) = complaint("if (threadIdx.x < 32) {\n __syncthreads(); } else {\n __syncthreads(); }") else { return };
+    let Some(said) = complaint("if (threadIdx.x < 32) {\n __syncthreads(); } else {\n __syncthreads(); }") else {
+        return;
+    };
     assert!(said.contains("divergent __syncthreads"), "{said}");
 }
 
 #[test]
 fn masks_that_name_lanes_which_do_not_come_are_caught() {
-    let Some(said) = complaint("if (threadIdx.x % 32 == 5) return; a.x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, 1.0f, 1);")
+    let Some(said) =
+        complaint("if (threadIdx.x % 32 == 5) return; a.x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, 1.0f, 1);")
     else {
         return;
     };

@@ -54,7 +54,7 @@ impl CudaBackend {
         }
         let gpu = Arc::new(gpu);
         let pool = Pool::new(gpu.clone(), name.clone(), options.pooling);
-        Ok(CudaBackend { context: Context::new(name, gpu, pool, properties, Compiler::new()?) })
+        Ok(CudaBackend { context: Context::new(name, gpu, pool, properties, Compiler::new()?)? })
     }
 
     /// The driver's CUDA version, (major, minor).

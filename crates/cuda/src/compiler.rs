@@ -97,6 +97,23 @@ impl Compiler {
         Ok(all.into_iter().map(|arch| arch as u32).collect())
     }
 
+    /// The architecture to compile for so that a device of this capability runs the code: its own, or the newest older one of its
+    /// generation that this compiler knows.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if it knows none of that generation: it is older than the device.
+    pub(crate) fn architecture_for(&self, capability: u32) -> Result<u32> {
+        newest(&self.architectures()?, capability).ok_or_else(|| {
+            let (major, minor) = self.version;
+            Error::device(
+                "nvrtc",
+                format!("the compiler must know a device of compute capability {capability}"),
+                format!("NVRTC {major}.{minor}"),
+                "install a newer CUDA toolkit",
+            )
+        })
+    }
+
     /// Compiles a source for an architecture (10·major + minor).
     ///
     /// # Errors
@@ -158,6 +175,11 @@ impl Compiler {
     }
 }
 
+/// Code runs on devices of its own generation that are not older than it.
+fn newest(known: &[u32], capability: u32) -> Option<u32> {
+    known.iter().copied().filter(|&known| known <= capability && known / 10 == capability / 10).max()
+}
+
 /// FNV-1a over 128 bits; each part is ended by its length, so that no two lists of parts run into one text.
 fn hash(parts: &[&[u8]]) -> u128 {
     let mut hash = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58du128;
@@ -202,6 +224,13 @@ mod tests {
         let mut changed = kept;
         changed[3] ^= 1;
         assert_eq!(opened(&changed), None);
+    }
+
+    #[test]
+    fn code_is_of_the_devices_generation_and_not_newer() {
+        let known = [75, 80, 86, 90, 100];
+        assert_eq!([75, 80, 87, 89, 90].map(|device| newest(&known, device)), [75, 80, 86, 86, 90].map(Some));
+        assert_eq!([70, 120].map(|device| newest(&known, device)), [None; 2]);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) pool: Arc<Pool>,
     pub(crate) properties: Properties,
     compiler: Compiler,
+    /// What kernels are compiled for.
+    architecture: u32,
     loaded: Mutex<Loaded>,
 }
 
@@ -111,8 +113,9 @@ impl Context {
         pool: Arc<Pool>,
         properties: Properties,
         compiler: Compiler,
-    ) -> Self {
-        Context { name, gpu, pool, properties, compiler, loaded: Mutex::default() }
+    ) -> Result<Self> {
+        let architecture = compiler.architecture_for(properties.capability)?;
+        Ok(Context { name, gpu, pool, properties, compiler, architecture, loaded: Mutex::default() })
     }
 
     /// New memory.
@@ -132,7 +135,7 @@ impl Context {
                 let source = SOURCES.iter().find(|source| source.name == file).ok_or_else(|| {
                     Error::device("cuda", "the file of kernels must exist", file, "this is a defect of striate")
                 })?;
-                let image = self.compiler.cached(file, &source.text(), self.properties.capability)?;
+                let image = self.compiler.cached(file, &source.text(), self.architecture)?;
                 let module = self.gpu.load(&image)?;
                 loaded.modules.insert(file, module);
                 module

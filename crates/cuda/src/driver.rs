@@ -241,7 +241,13 @@ impl Gpu {
     /// # Safety
     /// `arguments` must be the struct the kernel takes, all its addresses must have the room the kernel uses, and none of
     /// what it writes may be in use elsewhere outside this stream's order.
-    pub(crate) unsafe fn launch<A: Copy>(&self, function: Function, blocks: u32, threads: u32, arguments: &A) -> Result<()> {
+    pub(crate) unsafe fn launch<A: Copy>(
+        &self,
+        function: Function,
+        blocks: u32,
+        threads: u32,
+        arguments: &A,
+    ) -> Result<()> {
         self.enter()?;
         let mut size = size_of::<A>();
         // CU_LAUNCH_PARAM_BUFFER_POINTER, …_BUFFER_SIZE, …_END: the parameters as one block of bytes whose size the driver sees.

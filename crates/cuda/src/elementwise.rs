@@ -2,9 +2,7 @@
 
 use crate::context::{Context, Grid, f32s, stored};
 use crate::layout::strides;
-use striate_tensor::{
-    Activation, BinaryOp, DType, Error, Key, MAX_RANK, Result, Shape, Storage, Tensor, UnaryOp,
-};
+use striate_tensor::{Activation, BinaryOp, DType, Error, Key, MAX_RANK, Result, Shape, Storage, Tensor, UnaryOp};
 
 const FILE: &str = "elementwise";
 

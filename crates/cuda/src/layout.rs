@@ -257,13 +257,8 @@ pub(crate) fn gather(cx: &Context, x: &Tensor, rows: &[usize]) -> Result<Storage
         let on_device = cx.take(order.len(), DType::I64)?;
         // SAFETY: the buffer has room for the indices.
         unsafe { cx.gpu.upload(on_device.address(), bytes_of(&order))? };
-        let arguments = Gather {
-            x: address(x)?,
-            y: buffer.address(),
-            rows: on_device.address(),
-            n: n as i64,
-            row: row as i64,
-        };
+        let arguments =
+            Gather { x: address(x)?, y: buffer.address(), rows: on_device.address(), n: n as i64, row: row as i64 };
         let kernel = sized(["gather1", "gather2", "gather4", "gather8"], x.dtype());
         // SAFETY: Gather is the kernel's struct; each index is below the number of rows, as the tensor's method checked.
         unsafe { cx.launch(FILE, kernel, Grid::elements(n), &arguments)? };

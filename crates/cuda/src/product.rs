@@ -4,9 +4,7 @@ use crate::context::{Context, Grid, f32s, int, stored};
 use crate::elementwise::activation;
 use crate::memory::CudaBuffer;
 use crate::reduce::column_sums;
-use striate_tensor::{
-    Activation, ConvGeometry, DType, Epilogue, MatmulGeometry, Result, Storage, Tensor,
-};
+use striate_tensor::{Activation, ConvGeometry, DType, Epilogue, MatmulGeometry, Result, Storage, Tensor};
 
 const FILE: &str = "product";
 /// Sides of a block's tile of results.
@@ -63,8 +61,7 @@ impl Results {
         let (code, p) = activation(epilogue.activation)?;
         let bias = epilogue.bias.map(|bias| f32s("bias", bias)).transpose()?.unwrap_or(0);
         let y = cx.take(total, DType::F32)?;
-        let finished =
-            Sink { y: y.address(), bias, pitch: pitch as i64, split: total as i64, p, activation: code };
+        let finished = Sink { y: y.address(), bias, pitch: pitch as i64, split: total as i64, p, activation: code };
         if cut.parts == 1 {
             return Ok(Results { y, parts: None, sink: finished, finished, total, cut });
         }
@@ -262,11 +259,7 @@ fn convolve(
     let op = "convolution";
     let thin = is_thin(g);
     let blocks = if thin { product.total.div_ceil(256) } else { g.groups * tiles(product.m, product.n) };
-    let cut = if thin && !product.thin_cuts {
-        Cut { parts: 1, part: product.k }
-    } else {
-        Cut::new(blocks, product.k)
-    };
+    let cut = if thin && !product.thin_cuts { Cut { parts: 1, part: product.k } } else { Cut::new(blocks, product.k) };
     let results = Results::new(cx, product.total, product.pitch, cut, epilogue)?;
     if product.total > 0 {
         let arguments = Conv {
@@ -365,7 +358,10 @@ mod tests {
         for blocks in [0, 1, 3, 127] {
             for k in [0, 1, 255, 256, 511, 512, 40_000, 43_264] {
                 let cut = Cut::new(blocks, k);
-                assert!(cut.parts * cut.part >= k && (k == 0 || (cut.parts - 1) * cut.part < k), "{blocks} {k} {cut:?}");
+                assert!(
+                    cut.parts * cut.part >= k && (k == 0 || (cut.parts - 1) * cut.part < k),
+                    "{blocks} {k} {cut:?}"
+                );
             }
         }
         assert!(Cut::new(9, 43_264).parts > 20);

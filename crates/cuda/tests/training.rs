@@ -3,7 +3,7 @@
 mod common;
 
 use striate_cpu::{CpuBackend, CpuOptions};
-use striate_data::Mnist;
+use striate_data::{Dataset, Mnist};
 use striate_nn::layers::{Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Softmax};
 use striate_nn::{BuildOptions, Model, Sequential};
 use striate_optim::{Adam, RmsProp};
@@ -89,10 +89,7 @@ fn a_small_network_learns_digits_and_its_model_moves_to_the_cpu() {
     let losses = history.series("loss");
     assert!(losses[3] < 0.6 * losses[0], "{losses:?}");
     // The same weights on the CPU answer the same, and dropout was the same there.
-    let mut moved = built(small(), &cpu());
-    for (spec, weight) in model.weights() {
-        moved.set_weight(&spec.path, &weight.to_device(&moved.device().clone()).unwrap()).unwrap();
-    }
+    let mut moved = model.to_device(&cpu()).unwrap();
     let evaluate = |model: &mut Model| {
         let training = model.compile(Adam::default(), CategoricalCrossentropy, [Accuracy]).unwrap();
         let evaluation = training.evaluate(&test).unwrap();
@@ -163,8 +160,7 @@ fn a_training_step_in_its_stride_takes_no_new_memory() {
     let mut training = model.compile(Adam::default(), CategoricalCrossentropy, ()).unwrap();
     let mut held = Vec::new();
     for _ in 0..3 {
-        let options =
-            Fit { steps_per_epoch: Some(2), batch_size: 16, progress: Progress::Silent, ..Fit::default() };
+        let options = Fit { steps_per_epoch: Some(2), batch_size: 16, progress: Progress::Silent, ..Fit::default() };
         training.fit(&train, options).unwrap();
         let stats = device.memory();
         held.push(stats.live + stats.cached);

@@ -74,8 +74,10 @@ fn cuda() -> Cuda {
         Ok(count) => format!("{count} devices: --device cuda:0 to cuda:{}", count - 1),
         Err(missing) => format!("no device: {missing}"),
     });
-    let found: serde_json::Map<String, serde_json::Value> =
-        libraries.iter().map(|library| (library.name.to_string(), json!(library.found && library.missing.is_empty()))).collect();
+    let found: serde_json::Map<String, serde_json::Value> = libraries
+        .iter()
+        .map(|library| (library.name.to_string(), json!(library.found && library.missing.is_empty())))
+        .collect();
     let report = json!({
         "libraries": found,
         "devices": devices.as_ref().ok(),

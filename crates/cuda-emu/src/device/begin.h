@@ -7,6 +7,7 @@ typedef __SIZE_TYPE__ size_t;
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
+#define __align__(n) __attribute__((aligned(n)))
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 // All shared memory lies in one section, which is filled with NaNs before each block.

@@ -10,6 +10,11 @@
 // Rows of shared memory are longer than a tile, so that columns do not fall on one bank.
 #define PITCH 68
 
+// Read from shared memory at once.
+struct __align__(16) Four {
+    float v[4];
+};
+
 // Where results go: y[batch or group's base + row * pitch + column].
 struct Sink {
     float* y;
@@ -67,11 +72,9 @@ static __device__ __forceinline__ void multiply(const A& a, const B& b, int row,
         __syncthreads();
 #pragma unroll
         for (int k = 0; k < DEPTH; k++) {
-            float x[4], y[4];
-            for (int i = 0; i < 4; i++) x[i] = as[k][r + i];
-            for (int j = 0; j < 4; j++) y[j] = bs[k][c + j];
+            Four x = *(const Four*)&as[k][r], y = *(const Four*)&bs[k][c];
             for (int i = 0; i < 4; i++)
-                for (int j = 0; j < 4; j++) acc[i][j] += x[i] * y[j];
+                for (int j = 0; j < 4; j++) acc[i][j] += x.v[i] * y.v[j];
         }
         __syncthreads();
     }
@@ -102,7 +105,7 @@ struct Matmul {
 };
 
 extern "C" __global__ void __launch_bounds__(256) matmul(Matmul g) {
-    __shared__ float as[DEPTH][PITCH], bs[DEPTH][PITCH];
+    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
     Task t = task_of_block(g.m, g.n, g.parts);
     Matrix a = {g.a + t.base * g.a_batch, g.a_row, g.a_k, g.a_k == 1};
     Matrix b = {g.b + t.base * g.b_batch, g.b_column, g.b_k, g.b_k == 1};
@@ -212,7 +215,7 @@ struct Mirrored {
 };
 
 extern "C" __global__ void __launch_bounds__(256) conv_forward(Conv g) {
-    __shared__ float as[DEPTH][PITCH], bs[DEPTH][PITCH];
+    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
     Task t = task_of_block(g.m, g.n, g.parts);
     Patches a = {g.x + t.base * g.w.ins, g.w, true};
     Matrix b = {g.kernel + t.base * g.w.outs, 1, g.w.out_channels, false};
@@ -224,7 +227,7 @@ extern "C" __global__ void __launch_bounds__(256) conv_forward(Conv g) {
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv_input(Conv g) {
-    __shared__ float as[DEPTH][PITCH], bs[DEPTH][PITCH];
+    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
     Task t = task_of_block(g.m, g.n, g.parts);
     Spread a = {g.dy + t.base * g.w.outs, g.w, true};
     Mirrored b = {g.kernel + t.base * g.w.outs, g.w, true};
@@ -235,7 +238,7 @@ extern "C" __global__ void __launch_bounds__(256) conv_input(Conv g) {
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv_kernel(Conv g) {
-    __shared__ float as[DEPTH][PITCH], bs[DEPTH][PITCH];
+    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
     Task t = task_of_block(g.m, g.n, g.parts);
     Turned a = {g.x + t.base * g.w.ins, g.w, false};
     Matrix b = {g.dy + t.base * g.w.outs, 1, g.w.out_channels, false};
