@@ -252,9 +252,9 @@ impl Gpu {
         let mut size = size_of::<A>();
         // CU_LAUNCH_PARAM_BUFFER_POINTER, …_BUFFER_SIZE, …_END: the parameters as one block of bytes whose size the driver sees.
         let mut extra: [*mut c_void; 5] = [
-            1 as *mut c_void,
+            std::ptr::without_provenance_mut(1),
             std::ptr::from_ref(arguments).cast_mut().cast::<c_void>(),
-            2 as *mut c_void,
+            std::ptr::without_provenance_mut(2),
             std::ptr::from_mut(&mut size).cast::<c_void>(),
             null_mut(),
         ];

@@ -91,7 +91,7 @@ fn a_small_network_learns_digits_and_its_model_moves_to_the_cpu() {
     // The same weights on the CPU answer the same, and dropout was the same there.
     let mut moved = model.to_device(&cpu()).unwrap();
     let evaluate = |model: &mut Model| {
-        let training = model.compile(Adam::default(), CategoricalCrossentropy, [Accuracy]).unwrap();
+        let mut training = model.compile(Adam::default(), CategoricalCrossentropy, [Accuracy]).unwrap();
         let evaluation = training.evaluate(&test).unwrap();
         (evaluation.get("loss").unwrap(), evaluation.get("accuracy").unwrap())
     };

@@ -10,9 +10,9 @@ const MOST_PARTS: usize = 12;
 
 /// Rows, columns, and the two last axes of a kernel of one or two spatial axes.
 fn sides(shape: &Shape) -> Option<(usize, usize, usize, usize)> {
-    match shape.as_slice() {
-        &[width, a, b] => Some((1, width, a, b)),
-        &[height, width, a, b] => Some((height, width, a, b)),
+    match *shape.as_slice() {
+        [width, a, b] => Some((1, width, a, b)),
+        [height, width, a, b] => Some((height, width, a, b)),
         _ => None,
     }
 }

@@ -135,7 +135,7 @@ mod tests {
     fn every_cell_of_every_kind_of_convolution_is_the_sum_that_is_shown() {
         let model = Sequential::new([9, 8, 3])
             .add(Conv2D::new(4, 3).padding(Same).strides(2).activation(Relu))
-            .add(SeparableConv2D::new(5, (3, 2)).depth_multiplier(2).padding(Same))
+            .add(SeparableConv2D::new(5, [3, 2]).depth_multiplier(2).padding(Same))
             .add(Conv2DTranspose::new(3, 3).strides(2).padding(Same).activation(Relu))
             .add(Conv2DTranspose::new(2, 2).strides(3))
             .add(DepthwiseConv2D::new(3).depth_multiplier(2).dilation_rate(2))
