@@ -8,7 +8,7 @@ use striate_nn::layers::{Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Softmax}
 use striate_nn::{BuildOptions, Model, Sequential};
 use striate_optim::{Adam, RmsProp};
 use striate_tensor::Activation::Relu;
-use striate_tensor::{Device, Key, Tensor, UnaryOp};
+use striate_tensor::{DType, Device, Error, Key, Tensor, UnaryOp};
 use striate_train::loss::CategoricalCrossentropy;
 use striate_train::metric::Accuracy;
 use striate_train::{Compile, Fit, Progress};
@@ -169,6 +169,14 @@ fn a_training_step_in_its_stride_takes_no_new_memory() {
 }
 
 #[test]
+fn more_memory_than_any_device_has_is_an_error_and_the_device_goes_on() {
+    let Some(device) = common::device() else { return };
+    let error = Tensor::zeros([1 << 40], &device).unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory { bytes, .. } if bytes >= 1 << 42), "{error}");
+    assert_eq!(Tensor::full([3], 2.5, DType::F32, &device).unwrap().sum_all().unwrap().item().unwrap(), 7.5);
+}
+
+#[test]
 fn tensors_of_other_devices_and_types_are_refused() {
     let Some(device) = common::device() else { return };
     let x = Tensor::from_vec(vec![1.0f64], [1], &device).unwrap();
@@ -176,6 +184,6 @@ fn tensors_of_other_devices_and_types_are_refused() {
     assert!(error.contains("float32") && error.contains("float64"), "{error}");
     let host = Tensor::from_vec(vec![1.0f32], [1], &cpu()).unwrap();
     assert!(device.unary(UnaryOp::Exp, &host).is_err());
-    assert!(host.add(&x.cast(striate_tensor::DType::F32).unwrap()).is_err());
+    assert!(host.add(&x.cast(DType::F32).unwrap()).is_err());
     assert!(x.as_slice::<f64>().unwrap_err().to_string().contains("to_vec"));
 }
