@@ -387,3 +387,18 @@ fn gradients_keep_the_element_type() {
     let gradients = (&y + 1.0).unwrap().sum().unwrap().backward().unwrap();
     assert_eq!(gradients.of(&x).unwrap().dtype(), DType::F32);
 }
+
+#[test]
+fn rows_of_a_table() {
+    let device = reference::device();
+    let rows = Tensor::from_vec(vec![2.0f32, 0.0, 2.0, 1.0], [2, 2], &device).unwrap();
+    passes("take_rows", &tensors(&[&[3, 2]]), |x| x[0].take_rows(&rows));
+    let table = Var::leaf(Tensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2], &device).unwrap());
+    let picked = table.take_rows(&Tensor::from_vec(vec![1.0f32, 1.0, 0.0], [3], &device).unwrap()).unwrap();
+    assert_eq!(picked.value().to_vec::<f32>().unwrap(), [3.0, 4.0, 3.0, 4.0, 1.0, 2.0]);
+    let gradients = picked.sum().unwrap().backward().unwrap();
+    assert_eq!(gradients.of(&table).unwrap().to_vec::<f32>().unwrap(), [1.0, 1.0, 2.0, 2.0]);
+    for wrong in [2.0f32, -1.0, f32::NAN, f32::INFINITY] {
+        assert!(table.take_rows(&Tensor::from_vec(vec![wrong], [1], &device).unwrap()).is_err(), "{wrong}");
+    }
+}

@@ -192,6 +192,9 @@ pub struct PredictArguments {
     /// What pixels become: caffe, symmetric or rescale=1/255 [default: what the model says].
     #[arg(long, value_name = "VALUES")]
     pub pixels: Option<PixelValues>,
+    /// The input's shape without the batch axis, for a model file that leaves sizes open, as 224x224x3.
+    #[arg(long, value_name = "SHAPE", value_parser = shape)]
+    pub input: Option<ShapeArgument>,
 }
 
 /// `striate summary`.
@@ -200,9 +203,12 @@ pub struct SummaryArguments {
     /// A model file, a network of the zoo (vgg16, resnet50, mobilenet, ...), or the name of a recipe's network: mnist, mnist-best,
     /// cats-dogs, cats-dogs-augmented, cats-dogs-best, cats-dogs-features, cats-dogs-frozen.
     pub model: String,
-    /// The size of the pictures of a network of the zoo, as 150x150x3 [default: its own].
+    /// The size of the pictures of a network of the zoo, as 150x150x3 [default: its own], or of a file that leaves sizes open.
     #[arg(long, value_name = "SHAPE", value_parser = shape)]
     pub input: Option<ShapeArgument>,
+    /// Layers to be frozen: the path of one, or a pattern as vgg16/block4_*; more than once if need be.
+    #[arg(long, value_name = "PATTERN")]
+    pub freeze: Vec<String>,
     /// The network of the zoo without its classifier.
     #[arg(long)]
     pub no_top: bool,
@@ -225,6 +231,12 @@ pub struct ConvertArguments {
     /// The input's shape without the batch axis, for a model that leaves sizes open, as 224x224x3.
     #[arg(long, value_name = "SHAPE", value_parser = shape)]
     pub input_shape: Option<ShapeArgument>,
+    /// Layers to be frozen in the new file: the path of one, or a pattern as vgg16/block4_*; more than once if need be.
+    #[arg(long, value_name = "PATTERN")]
+    pub freeze: Vec<String>,
+    /// Layers to be trained in the new file, after --freeze.
+    #[arg(long, value_name = "PATTERN")]
+    pub thaw: Vec<String>,
     /// Turn convolution kernels by 180°: the file is of Keras 1 on Theano, which does not say so.
     #[arg(long)]
     pub theano: bool,

@@ -65,7 +65,13 @@ fn choose(explicit: Option<&Path>, name: &str, places: &[PathBuf]) -> Result<Pat
         ));
     }
     places.iter().map(|place| place.join(name)).find(|folder| folder.is_dir()).ok_or_else(|| {
-        let tried: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+        // The folders above the program and the current one may be the same.
+        let mut tried: Vec<String> = Vec::new();
+        for place in places.iter().map(|place| place.display().to_string()) {
+            if !tried.contains(&place) {
+                tried.push(place);
+            }
+        }
         Error::data(
             name,
             format!("a folder {name} must exist in one of: {}", tried.join(", ")),

@@ -232,7 +232,8 @@ fn number(datatype: &Datatype, dataset: &hdf5_pure::Dataset) -> Option<(Number, 
         // Keras marks bfloat16, for which h5py has no type, by an attribute.
         Datatype::Opaque { size: 2, .. } => {
             let attributes = dataset.attrs().ok()?;
-            let is_bfloat = attributes.get("dtype").and_then(AttrValue::as_str) == Some("bfloat16");
+            // In `.h5` files the attribute is missing.
+            let is_bfloat = attributes.get("dtype").is_none_or(|dtype| dtype.as_str() == Some("bfloat16"));
             is_bfloat.then_some((Number::Bf16, false))
         }
         _ => None,

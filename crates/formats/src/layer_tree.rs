@@ -1,7 +1,8 @@
 //! A model's layers as files see them: by name, class and nesting, each with its weights.
 
+use crate::keras::order::layers_in_order;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use striate_nn::{Model, WeightSpec};
 use striate_tensor::Shape;
 
@@ -28,6 +29,8 @@ pub(crate) struct LayerNode {
     pub(crate) weights: Vec<Weight>,
     /// The layers of a model.
     pub(crate) children: Vec<LayerNode>,
+    /// Whether the model is inside a wrapper.
+    pub(crate) is_wrapped: bool,
 }
 
 impl LayerNode {
@@ -35,13 +38,43 @@ impl LayerNode {
     pub(crate) fn of(model: &Model) -> LayerNode {
         // Weights by the path of the layer that has them: found once, since a model may have hundreds of layers.
         let mut specs: BTreeMap<&str, Vec<(&WeightSpec, bool)>> = BTreeMap::new();
-        let paths: std::collections::BTreeSet<String> = model.layer_paths().into_iter().collect();
+        let tree = model.graph().to_json();
+        let mut paths = BTreeSet::new();
+        collect_paths(&tree, "", &mut paths);
         for (index, (spec, _)) in model.weights().enumerate() {
             let layer =
                 spec.path.rmatch_indices('/').map(|(at, _)| &spec.path[..at]).find(|path| paths.contains(*path));
             specs.entry(layer.unwrap_or_default()).or_default().push((spec, model.is_trainable(index)));
         }
-        node(&model.graph().to_json(), "", &specs)
+        node(&tree, "", &specs)
+    }
+
+    /// The tree with layers in the order in which Keras will have them when it has read the model's config.
+    pub(crate) fn as_keras_orders(model: &Model) -> LayerNode {
+        let mut tree = LayerNode::of(model);
+        tree.sort(&model.graph().to_json());
+        tree
+    }
+
+    fn sort(&mut self, entry: &Value) {
+        let (config, ..) = container(entry);
+        let order = layers_in_order(config);
+        let layers = config["layers"].as_array().map_or(&[][..], Vec::as_slice);
+        let names: Vec<&str> = order.into_iter().map(|i| name_of(&layers[i])).collect();
+        self.children.sort_by_key(|child| names.iter().position(|name| *name == child.name));
+        for child in &mut self.children {
+            if let Some(entry) = layers.iter().find(|entry| name_of(entry) == child.name) {
+                child.sort(entry);
+            }
+        }
+    }
+
+    /// The weights that are trained, in Keras's order.
+    pub(crate) fn trained(&self) -> Vec<&Weight> {
+        let mut weights: Vec<&Weight> = self.own_trainable_first();
+        weights.retain(|weight| weight.is_trained);
+        weights.extend(self.children.iter().flat_map(LayerNode::trained));
+        weights
     }
 
     /// All weights, those of inner layers included, in the order of the layers.
@@ -64,10 +97,37 @@ impl LayerNode {
     }
 }
 
+/// The config of an entry's layers: its own, or those of the model that it wraps.
+fn container(entry: &Value) -> (&Value, &str, bool) {
+    let class = entry["class_name"].as_str().unwrap_or_default();
+    let inner = &entry["config"]["layer"];
+    if inner["config"]["layers"].is_array() {
+        return (&inner["config"], inner["class_name"].as_str().unwrap_or_default(), true);
+    }
+    (&entry["config"], class, false)
+}
+
+fn name_of(entry: &Value) -> &str {
+    entry["name"].as_str().or_else(|| entry["config"]["name"].as_str()).unwrap_or_default()
+}
+
+fn below(path: &str, entry: &Value) -> String {
+    if path.is_empty() { name_of(entry).to_string() } else { format!("{path}/{}", name_of(entry)) }
+}
+
+/// The paths of all layers, those in wrapped models included.
+fn collect_paths(entry: &Value, path: &str, paths: &mut BTreeSet<String>) {
+    for inner in container(entry).0["layers"].as_array().into_iter().flatten() {
+        let path = below(path, inner);
+        collect_paths(inner, &path, paths);
+        paths.insert(path);
+    }
+}
+
 fn node(entry: &Value, path: &str, specs: &BTreeMap<&str, Vec<(&WeightSpec, bool)>>) -> LayerNode {
-    let config = &entry["config"];
+    let (config, container_class, is_wrapped) = container(entry);
     let class = entry["class_name"].as_str().unwrap_or_default().to_string();
-    let name = entry["name"].as_str().or_else(|| config["name"].as_str()).unwrap_or_default().to_string();
+    let name = name_of(entry).to_string();
     let weights = specs.get(path).into_iter().flatten();
     let weights = weights
         .map(|&(spec, is_trained)| Weight {
@@ -82,12 +142,8 @@ fn node(entry: &Value, path: &str, specs: &BTreeMap<&str, Vec<(&WeightSpec, bool
         .into_iter()
         .flatten()
         // A stack's own input is no layer to Keras.
-        .filter(|inner| !(class == "Sequential" && inner["class_name"] == "InputLayer"))
-        .map(|inner| {
-            let inner_name = inner["name"].as_str().or_else(|| inner["config"]["name"].as_str()).unwrap_or_default();
-            let inner_path = if path.is_empty() { inner_name.to_string() } else { format!("{path}/{inner_name}") };
-            node(inner, &inner_path, specs)
-        })
+        .filter(|inner| !(container_class == "Sequential" && inner["class_name"] == "InputLayer"))
+        .map(|inner| node(inner, &below(path, inner), specs))
         .collect();
-    LayerNode { name, class, path: path.to_string(), weights, children }
+    LayerNode { name, class, path: path.to_string(), weights, children, is_wrapped }
 }

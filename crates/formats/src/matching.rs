@@ -239,7 +239,8 @@ fn pair_container<'a>(
             pair_variables(node, layer, pairing);
         }
         if !node.children.is_empty() {
-            pair_container(node, &format!("{path}/layers"), known, pairing);
+            let inner = if node.is_wrapped { "layer/layers" } else { "layers" };
+            pair_container(node, &format!("{path}/{inner}"), known, pairing);
         }
     }
 }

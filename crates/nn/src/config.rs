@@ -30,6 +30,11 @@ impl<'a> Config<'a> {
         self.class
     }
 
+    /// All keys with their raw values.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, &'a Value)> + use<'a> {
+        self.map.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// The raw value of a key; `None` if it is absent or null.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
         self.map.get(key).filter(|value| !value.is_null())

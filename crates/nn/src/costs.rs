@@ -128,6 +128,12 @@ impl Costs {
         let mut seen = vec![false; graph.members.len()];
         let kept = kept_for_consumers(graph);
         for (i, step) in graph.steps.iter().enumerate() {
+            if i > 0 && graph.steps[i - 1].call == step.call {
+                // Another result of the same call.
+                sights.extend(sights.last().cloned());
+                reached.extend(reached.last().copied());
+                continue;
+            }
             let member = &graph.members[step.member];
             let before = step.inputs.iter().map(|&input| &sights[input]);
             let sight = match graph.inputs.iter().position(|&input| input == i) {

@@ -86,6 +86,10 @@ impl<L: Into<Instance>> Call for L {
 
 pub(crate) struct SymbolNode {
     pub(crate) id: u64,
+    /// The same for all results of one call.
+    pub(crate) call: u64,
+    /// Which result of the call it is.
+    pub(crate) part: usize,
     pub(crate) instance: Instance,
     pub(crate) inputs: Vec<Symbol>,
     pub(crate) shape: Shape,
@@ -100,7 +104,41 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Symbol {
     fn new(instance: Instance, inputs: Vec<Symbol>, shape: Shape) -> Symbol {
-        Symbol(Arc::new(SymbolNode { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), instance, inputs, shape }))
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Symbol(Arc::new(SymbolNode { id, call: id, part: 0, instance, inputs, shape }))
+    }
+
+    /// All results of the call that made this symbol, its first: one of a layer, as many as a model has outputs.
+    ///
+    /// ```
+    /// use striate_nn::{BuildOptions, Call, Model, Symbol, layers::*};
+    /// let device = striate_testkit::reference::device();
+    /// let image = Symbol::input([8, 8, 1])?;
+    /// let low = Conv2D::new(2, 3).call(&image)?;
+    /// let high = MaxPooling2D::new(2).call(&low)?;
+    /// let encoder = Model::from_symbols("encoder", &[image], &[low, high], &BuildOptions::on(&device))?;
+    ///
+    /// let photo = Symbol::input([8, 8, 1])?;
+    /// let [low, high] = &encoder.call(&photo)?.results()[..] else { unreachable!() };
+    /// let joined = Add.call([&UpSampling2D::new(2).call(high)?, low])?;
+    /// assert_eq!(joined.shape().to_string(), "(6, 6, 2)");
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn results(&self) -> Vec<Symbol> {
+        let SymbolNode { call, instance, inputs, .. } = &*self.0;
+        let shapes = instance.layer.as_graph().map(|graph| graph.output_shapes()).unwrap_or_default();
+        if shapes.len() < 2 {
+            return vec![self.clone()];
+        }
+        let result = |(part, &shape): (usize, &Shape)| {
+            if part == self.0.part {
+                return self.clone();
+            }
+            let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+            let (instance, inputs) = (instance.clone(), inputs.clone());
+            Symbol(Arc::new(SymbolNode { id, call: *call, part, instance, inputs, shape }))
+        };
+        shapes.iter().enumerate().map(result).collect()
     }
 
     /// An input of the given shape, without the batch axis.

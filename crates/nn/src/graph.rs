@@ -33,6 +33,10 @@ pub(crate) struct Step {
     pub(crate) member: usize,
     /// Indices of earlier steps.
     pub(crate) inputs: Vec<usize>,
+    /// The same for steps that are results of one call, which stand side by side.
+    pub(crate) call: u64,
+    /// Which result of the call it is.
+    pub(crate) part: usize,
     /// The output's shape without the batch axis.
     pub(crate) shape: Shape,
     /// Values that nothing needs once this step is done.
@@ -85,9 +89,14 @@ impl Graph {
             }
         }
         let mut order: Vec<&Symbol> = symbols.values().collect();
-        order.sort_by_key(|symbol| symbol.0.id);
-        let step_of: HashMap<u64, usize> = order.iter().enumerate().map(|(i, symbol)| (symbol.0.id, i)).collect();
-        let index = |symbol: &Symbol| step_of.get(&symbol.0.id).copied().unwrap_or_default();
+        // A call comes after what it uses, and its results side by side.
+        order.sort_by_key(|symbol| (symbol.0.call, symbol.0.part));
+        // Asked for twice, a result may have two symbols.
+        order.dedup_by_key(|symbol| (symbol.0.call, symbol.0.part));
+        let key = |symbol: &Symbol| (symbol.0.call, symbol.0.part);
+        let step_of: HashMap<(u64, usize), usize> =
+            order.iter().enumerate().map(|(i, symbol)| (key(symbol), i)).collect();
+        let index = |symbol: &Symbol| step_of.get(&key(symbol)).copied().unwrap_or_default();
 
         let names = member_names(&order);
         let mut graph = Graph {
@@ -133,7 +142,15 @@ impl Graph {
                 }
             };
             let inputs = node.inputs.iter().map(&index).collect();
-            graph.steps.push(Step { member, inputs, shape: node.shape, last_use_of: Vec::new(), pooled_by: None });
+            graph.steps.push(Step {
+                member,
+                inputs,
+                call: node.call,
+                part: node.part,
+                shape: node.shape,
+                last_use_of: Vec::new(),
+                pooled_by: None,
+            });
         }
         graph.plan_lifetimes();
         graph.plan_pooling();
@@ -161,7 +178,10 @@ impl Graph {
     fn plan_lifetimes(&mut self) {
         let mut last_use: Vec<usize> = (0..self.steps.len()).collect();
         for (i, step) in self.steps.iter().enumerate() {
-            step.inputs.iter().for_each(|&input| last_use[input] = i);
+            // All results of a call are there with the first.
+            let first =
+                self.steps[..i].iter().rposition(|other| other.call != step.call).map_or(0, |before| before + 1);
+            step.inputs.iter().for_each(|&input| last_use[input] = first);
         }
         for (value, &step) in last_use.iter().enumerate() {
             if !self.outputs.contains(&value) && !self.inputs.contains(&value) {
@@ -268,15 +288,8 @@ impl Graph {
         for (i, spec) in self.weights.iter().enumerate() {
             builder.adopt(spec, values.map(|values| &values[i]).or(spec.value.as_ref()));
         }
-        match self.output_shapes()[..] {
-            [shape] => Ok(shape),
-            ref many => Err(Error::shape(
-                self.name.clone(),
-                "a nested model must have one output",
-                format!("{} outputs", many.len()),
-                "join them with Concatenate",
-            )),
-        }
+        // A graph has at least one output; the others come with `Symbol::results`.
+        Ok(self.output_shapes()[0])
     }
 
     /// Computes the outputs. `weights` are the values of [`Graph::weights`] in order.
@@ -368,11 +381,21 @@ impl Graph {
                     values[pool] = Some(pooled);
                     continue;
                 }
+                if let Some(graph) = member.layer.as_graph().filter(|graph| graph.outputs.len() > 1) {
+                    let results = graph.results(&arguments, &context).map_err(|error| error.at(&member.name))?;
+                    for (j, other) in self.steps.iter().enumerate().skip(i).take_while(|(_, s)| s.call == step.call) {
+                        values[j] = results.get(other.part).cloned();
+                    }
+                    continue;
+                }
                 let value = member.layer.forward_many(&arguments, &context).map_err(|error| error.at(&member.name))?;
                 values[i] = Some(if run.captures() { run.note(&context.path, value) } else { value });
             } else if run.captures() {
                 let path = join(weights.path, &self.members[step.member].name);
-                values[i] = values[i].take().map(|value| run.note(&path, value));
+                // Of several results the first is the layer's.
+                if step.part == 0 {
+                    values[i] = values[i].take().map(|value| run.note(&path, value));
+                }
             }
         }
         Ok(())
@@ -427,6 +450,15 @@ fn member_names(order: &[&Symbol]) -> Vec<String> {
     names
 }
 
+impl Graph {
+    /// All outputs, as a part of a larger model.
+    fn results(&self, inputs: &[Var], ctx: &Context<'_>) -> Result<Vec<Var>> {
+        let weights =
+            Weights { values: ctx.weights, frozen: ctx.frozen, base: ctx.base, key: ctx.key, path: &ctx.path };
+        self.execute(inputs, &weights, ctx.run)
+    }
+}
+
 /// A graph inside a graph; its weights start afresh unless they are set later.
 impl Layer for Graph {
     fn class_name(&self) -> &'static str {
@@ -453,10 +485,10 @@ impl Layer for Graph {
     }
 
     fn forward_many(&self, inputs: &[Var], ctx: &Context<'_>) -> Result<Var> {
-        let weights =
-            Weights { values: ctx.weights, frozen: ctx.frozen, base: ctx.base, key: ctx.key, path: &ctx.path };
-        let outputs = self.execute(inputs, &weights, ctx.run)?;
-        outputs.into_iter().next().ok_or_else(|| Error::shape(self.name.clone(), "a model has an output", "none", ""))
+        self.results(inputs, ctx)?
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::shape(self.name.clone(), "a model has an output", "none", ""))
     }
 
     fn multiply_adds(&self, _inputs: &[Shape], _output: &Shape) -> u64 {

@@ -46,7 +46,7 @@ mod regularizer;
 mod sequential;
 mod summary;
 
-pub use activation::Activation;
+pub use activation::{Activation, Composed};
 pub use config::Config;
 pub use costs::{Costs, LayerCosts};
 pub use functional::{Call, Inputs, Instance, Symbol, snake_case};

@@ -155,25 +155,80 @@ impl Model {
         self.graph.weights[index].is_trainable && !self.frozen[index]
     }
 
-    /// Freezes or thaws a layer by its path (`vgg16` or `vgg16/block5_conv1`) with everything inside.
+    /// Freezes or thaws layers by their path (`vgg16` or `vgg16/block5_conv1`) or a pattern of paths, with everything inside. A frozen
+    /// normalisation uses its learnt statistics in training too.
+    ///
+    /// In a pattern `*` stands for any text within a name, `**` for any text: `block4_*`, `vgg16/block5_conv*`, `**_bn`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if no layer has such a path.
+    ///
+    /// ```
+    /// use striate_nn::{BuildOptions, Call, Sequential, layers::*};
+    /// let mut model = Sequential::new([8])
+    ///     .add(Dense::new(4).named("block1_dense"))
+    ///     .add(BatchNormalization::new().named("block1_bn"))
+    ///     .add(Dense::new(1).named("end"))
+    ///     .build_on(&BuildOptions::on(&striate_testkit::reference::device()))?;
+    /// model.set_trainable("block1_*", false)?;
+    /// assert_eq!(model.summary().trainable, 5);
+    /// assert!(model.set_trainable("block2_*", false).is_err());
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn set_trainable(&mut self, pattern: &str, trainable: bool) -> Result<()> {
+        let paths = self.layer_paths();
+        let chosen: Vec<&String> = paths.iter().filter(|path| fits(pattern, path)).collect();
+        if chosen.is_empty() {
+            return Err(self.no_layer_to_freeze(pattern));
+        }
+        self.mark(&chosen, trainable);
+        Ok(())
+    }
+
+    /// Freezes or thaws a layer and all that come after it in the same model: with `vgg16/block5_conv1` the last block of a nested
+    /// `vgg16`, and no layer outside of it.
     ///
     /// # Errors
     /// [`Error::Argument`] if no layer has that path.
-    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
-        if !self.layer_paths().iter().any(|path| path == layer) {
-            return Err(Error::argument(
-                self.name(),
-                "freezing needs the path of a layer",
-                format!("`{layer}`"),
-                format!("the layers are {}", self.layer_paths().join(", ")),
-            ));
-        }
+    ///
+    /// ```
+    /// use striate_nn::{BuildOptions, Call, Sequential, layers::*};
+    /// let stack = (1..=4).fold(Sequential::new([2]), |stack, i| stack.add(Dense::new(2).named(format!("dense{i}"))));
+    /// let mut model = stack.build_on(&BuildOptions::on(&striate_testkit::reference::device()))?;
+    /// model.set_all_trainable(false);
+    /// model.set_trainable_from("dense3", true)?;
+    /// assert_eq!(model.summary().trainable, 12);
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn set_trainable_from(&mut self, layer: &str, trainable: bool) -> Result<()> {
+        let paths = self.layer_paths();
+        let start = paths.iter().position(|path| path == layer).ok_or_else(|| self.no_layer_to_freeze(layer))?;
+        let model = layer.rsplit_once('/').map_or("", |(model, _)| model);
+        let is_inside =
+            |path: &&String| model.is_empty() || path.strip_prefix(model).is_some_and(|p| p.starts_with('/'));
+        let chosen: Vec<&String> = paths[start..].iter().take_while(is_inside).collect();
+        self.mark(&chosen, trainable);
+        Ok(())
+    }
+
+    fn no_layer_to_freeze(&self, pattern: &str) -> Error {
+        Error::argument(
+            self.name(),
+            "freezing needs the path of a layer, or a pattern with *",
+            format!("`{pattern}`"),
+            format!("the layers are {}", self.layer_paths().join(", ")),
+        )
+    }
+
+    /// Freezes or thaws the layers with these paths and everything inside.
+    fn mark(&mut self, layers: &[&String], trainable: bool) {
         for (spec, frozen) in self.graph.weights.iter().zip(&mut self.frozen) {
-            if spec.path.strip_prefix(layer).is_some_and(|rest| rest.starts_with('/')) {
+            let is_inside =
+                |layer: &&&String| spec.path.strip_prefix(layer.as_str()).is_some_and(|p| p.starts_with('/'));
+            if layers.iter().any(|layer| is_inside(&layer)) {
                 *frozen = !trainable;
             }
         }
-        Ok(())
     }
 
     /// Freezes or thaws every layer.
@@ -307,6 +362,19 @@ impl Model {
     }
 }
 
+/// Whether a path fits a pattern in which `*` stands for any text without a slash and `**` for any text.
+fn fits(pattern: &str, path: &str) -> bool {
+    let Some(star) = pattern.find('*') else { return pattern == path };
+    let (before, after) = pattern.split_at(star);
+    let Some(rest) = path.strip_prefix(before) else { return false };
+    let (crosses, after) = match after.strip_prefix("**") {
+        Some(after) => (true, after),
+        None => (false, &after[1..]),
+    };
+    let ends = rest.char_indices().map(|(i, _)| i).chain([rest.len()]);
+    ends.take_while(|&end| crosses || !rest[..end].contains('/')).any(|end| fits(after, &rest[end..]))
+}
+
 impl Layer for Model {
     fn class_name(&self) -> &'static str {
         self.graph.class_name()
@@ -345,5 +413,35 @@ impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layers: Vec<&str> = self.graph.layer_names().collect();
         write!(f, "Model({} on {}: {})", self.name(), self.device.name(), layers.join(" → "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn patterns_of_paths() {
+        for (pattern, path) in [
+            ("vgg16", "vgg16"),
+            ("block4_*", "block4_conv1"),
+            ("vgg16/block*_conv1", "vgg16/block5_conv1"),
+            ("**_bn", "base/inner/conv1_bn"),
+            ("*/*_bn", "base/conv1_bn"),
+            ("**", "a/b"),
+            ("*", "a"),
+            ("a*", "a"),
+        ] {
+            assert!(fits(pattern, path), "{pattern} {path}");
+        }
+        for (pattern, path) in [
+            ("vgg16", "vgg16/block1_conv1"),
+            ("block4_*", "vgg16/block4_conv1"),
+            ("*_bn", "base/conv1_bn"),
+            ("block1_*", "block10_conv"),
+            ("", "a"),
+        ] {
+            assert!(!fits(pattern, path), "{pattern} {path}");
+        }
     }
 }

@@ -104,8 +104,18 @@ impl Graph {
                 (None, _) => member.layer.clone(),
             };
             layers.insert(step.member, layer.clone());
-            let instance = Instance::from_arc(layer).with_name(&member.name);
-            symbols.insert(i, Symbol::apply(&instance, inputs, &member.name)?);
+            let first =
+                self.steps[..i].iter().rposition(|other| other.call != step.call).map_or(0, |before| before + 1);
+            let results = match (first..i).find_map(|sibling| symbols.get(&sibling)) {
+                Some(sibling) => sibling.results(),
+                None => {
+                    let instance = Instance::from_arc(layer).with_name(&member.name);
+                    Symbol::apply(&instance, inputs, &member.name)?.results()
+                }
+            };
+            // A model that is cut short has one result.
+            let wanted = if results.len() > 1 { step.part } else { 0 };
+            symbols.extend(results.into_iter().nth(wanted).map(|symbol| (i, symbol)));
         }
         let pick = |list: &[usize]| list.iter().filter_map(|step| symbols.get(step).cloned()).collect::<Vec<_>>();
         Graph::new(&self.name, self.kind, &pick(&self.inputs), &pick(&ends))

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::functional::{Call, Instance, Symbol};
-use crate::graph::{Graph, GraphKind};
+use crate::graph::{Graph, GraphKind, Step};
 use crate::layer::Layer;
 use crate::layers;
 use serde_json::{Map, Value, json};
@@ -130,8 +130,8 @@ impl Registry {
     }
 
     fn functional(&self, name: &str, config: &Value, entries: &[Value]) -> Result<Graph> {
-        // outputs[layer][call]
-        let mut outputs: BTreeMap<String, Vec<Symbol>> = BTreeMap::new();
+        // outputs[layer][call][result]
+        let mut outputs: BTreeMap<String, Vec<Vec<Symbol>>> = BTreeMap::new();
         let mut instances: BTreeMap<String, (Instance, Vec<Vec<Reference>>)> = BTreeMap::new();
         let mut pending: Vec<(String, usize)> = Vec::new();
         for entry in entries {
@@ -139,7 +139,7 @@ impl Registry {
             let layer = instance.name.clone().unwrap_or_default();
             let calls = inbound(name, &entry["inbound_nodes"])?;
             if calls.is_empty() && entry["class_name"] == "InputLayer" {
-                outputs.insert(layer.clone(), vec![Symbol::input_from(instance)?]);
+                outputs.insert(layer.clone(), vec![vec![Symbol::input_from(instance)?]]);
                 continue;
             }
             pending.extend((0..calls.len()).map(|call| (layer.clone(), call)));
@@ -152,12 +152,14 @@ impl Registry {
             for (layer, call) in pending {
                 let (instance, calls) = &instances[&layer];
                 let done = outputs.get(&layer).map_or(0, Vec::len);
-                let ready: Option<Vec<Symbol>> =
-                    calls[call].iter().map(|(from, index)| outputs.get(from)?.get(*index).cloned()).collect();
+                let ready: Option<Vec<Symbol>> = calls[call]
+                    .iter()
+                    .map(|(from, index, part)| outputs.get(from)?.get(*index)?.get(*part).cloned())
+                    .collect();
                 match ready {
                     Some(inputs) if done == call => {
                         let symbol = instance.clone().call(&inputs[..])?;
-                        outputs.entry(layer).or_default().push(symbol);
+                        outputs.entry(layer).or_default().push(symbol.results());
                     }
                     _ => waiting.push((layer, call)),
                 }
@@ -176,8 +178,9 @@ impl Registry {
         let ends = |key: &str| -> Result<Vec<Symbol>> {
             references(name, &config[key])?
                 .iter()
-                .map(|(layer, index)| {
-                    outputs.get(layer).and_then(|calls| calls.get(*index)).cloned().ok_or_else(|| {
+                .map(|(layer, index, part)| {
+                    let call = outputs.get(layer).and_then(|calls| calls.get(*index));
+                    call.and_then(|results| results.get(*part)).cloned().ok_or_else(|| {
                         Error::model(name, format!("`{key}` must name layers of the model"), format!("`{layer}`"), "")
                     })
                 })
@@ -187,8 +190,8 @@ impl Registry {
     }
 }
 
-/// A layer's name and which of its calls.
-type Reference = (String, usize);
+/// A layer's name, which of its calls, and which result of the call.
+type Reference = (String, usize, usize);
 
 fn class_and_config(value: &Value) -> Result<(&str, &Value)> {
     match (value["class_name"].as_str(), value.get("config")) {
@@ -208,7 +211,8 @@ fn references(model: &str, value: &Value) -> Result<Vec<Reference>> {
     let list = value.as_array().ok_or_else(refuse)?;
     let one = |item: &Value| -> Result<Reference> {
         let layer = item[0].as_str().ok_or_else(refuse)?;
-        Ok((layer.to_string(), item[1].as_u64().unwrap_or(0) as usize))
+        let number = |i: usize| item[i].as_u64().unwrap_or(0) as usize;
+        Ok((layer.to_string(), number(1), number(2)))
     };
     if list.first().is_some_and(Value::is_string) { Ok(vec![one(value)?]) } else { list.iter().map(one).collect() }
 }
@@ -227,8 +231,16 @@ impl Graph {
         let mut config = Map::new();
         config.insert("name".into(), json!(self.name));
         config.insert("trainable".into(), json!(true));
-        let call_of = |step: usize| self.steps[..step].iter().filter(|s| s.member == self.steps[step].member).count();
-        let reference = |step: usize| json!([self.members[self.steps[step].member].name, call_of(step), 0]);
+        let is_first = |step: usize| step == 0 || self.steps[step - 1].call != self.steps[step].call;
+        let call_of = |step: usize| {
+            let Step { member, call, .. } = self.steps[step];
+            let is_earlier = |other: &usize| self.steps[*other].member == member && self.steps[*other].call != call;
+            (0..step).filter(is_earlier).filter(|&other| is_first(other)).count()
+        };
+        let reference = |step: usize| {
+            let Step { member, part, .. } = self.steps[step];
+            json!([self.members[member].name, call_of(step), part])
+        };
         let entries: Vec<Value> = self
             .members
             .iter()
@@ -246,8 +258,9 @@ impl Graph {
                     let calls: Vec<Value> = self
                         .steps
                         .iter()
-                        .filter(|step| step.member == index && !step.inputs.is_empty())
-                        .map(|step| {
+                        .enumerate()
+                        .filter(|(i, step)| step.member == index && !step.inputs.is_empty() && is_first(*i))
+                        .map(|(_, step)| {
                             let inputs = step.inputs.iter().map(|&input| {
                                 let mut reference = reference(input);
                                 if let Some(list) = reference.as_array_mut() {
@@ -281,10 +294,11 @@ impl Graph {
 
     /// Multiply-adds of one sample's forward pass.
     pub fn total_multiply_adds(&self) -> u64 {
-        let one = |step: &crate::graph::Step| {
+        let one = |step: &Step| {
             let inputs: Vec<Shape> = step.inputs.iter().map(|&input| self.steps[input].shape).collect();
             self.members[step.member].layer.multiply_adds(&inputs, &step.shape)
         };
-        self.steps.iter().map(one).fold(0, u64::saturating_add)
+        let calls = self.steps.chunk_by(|a, b| a.call == b.call);
+        calls.map(|results| one(&results[0])).fold(0, u64::saturating_add)
     }
 }

@@ -1,8 +1,8 @@
 //! Every layer goes through the same contract, in one line for each way it can be set.
 
 use std::collections::BTreeSet;
-use striate_nn::Registry;
 use striate_nn::layers::*;
+use striate_nn::{Composed, Registry};
 use striate_tensor::Activation::{LeakyRelu, Relu, Sigmoid, Tanh};
 use striate_tensor::{PadMode, Padding};
 use striate_testkit::layer_contract::LayerContract;
@@ -22,6 +22,10 @@ fn filled_convolution(fill: PadMode) -> LayerContract {
 
 fn border(mode: PadMode) -> LayerContract {
     LayerContract::of(ZeroPadding2D::new(1).mode(mode)).input([2, 3, 1]).output([4, 5, 1]).refuses([2, 3])
+}
+
+fn composed(activation: Composed) -> LayerContract {
+    LayerContract::of(ActivationLayer::new(activation)).input([4, 3]).output([4, 3])
 }
 
 fn random_picture(class: &str) -> LayerContract {
@@ -57,10 +61,24 @@ contracts! {
         LayerContract::of(ActivationLayer::new(Relu)).input([3, 2]).output([3, 2]),
         LayerContract::of(ActivationLayer::new(LeakyRelu(0.35))).input([5]).output([5]),
         LayerContract::of(ActivationLayer::new(Softmax)).input([2, 3]).output([2, 3]),
+        composed(Composed::HardSilu),
+        composed(Composed::Mish),
+        composed(Composed::LogSoftmax),
+        composed(Composed::LogSigmoid),
+        composed(Composed::HardTanh),
+        composed(Composed::TanhShrink),
+        composed(Composed::HardShrink),
+        composed(Composed::SoftShrink),
+        composed(Composed::Squareplus),
+        composed(Composed::SparsePlus),
+        composed(Composed::SparseSigmoid),
+        composed(Composed::Relu { max_value: Some(1.25), negative_slope: 0.25, threshold: 0.5 }),
     ];
     softmax: [
         LayerContract::of(Softmax).input([5]).output([5]),
         LayerContract::of(Softmax).input([2, 2, 3]).output([2, 2, 3]),
+        LayerContract::of(Softmax::along(1)).input([3, 2]).output([3, 2]),
+        LayerContract::of(Softmax::along(-2)).input([2, 3, 2]).output([2, 3, 2]).refuses([4]),
     ];
     merges: [
         LayerContract::of(Add).input([2, 3]).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]),
@@ -69,6 +87,11 @@ contracts! {
         LayerContract::of(Minimum).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]),
         LayerContract::of(Multiply).input([2, 3]).input([1, 3]).output([2, 3]).refuses([2, 2]),
         LayerContract::of(Subtract).input([2, 3]).input([2, 3]).output([2, 3]).refuses([2, 2]),
+    ];
+    dot: [
+        LayerContract::of(Dot::new(2, 1)).input([2, 3]).input([3, 4]).output([2, 4]).required(&["axes"]).refuses([3]),
+        LayerContract::of(Dot::new(1, 1).normalize(true)).input([4]).input([4]).output([1]).required(&["axes"]).refuses([5]),
+        LayerContract::of(Dot::new(-1, -2)).input([2, 2, 3]).input([3, 2]).output([2, 2, 2]).required(&["axes"]).refuses([3]),
     ];
     concatenate: [
         LayerContract::of(Concatenate::default()).input([2, 3]).input([2, 1]).output([2, 4]).refuses([3]),
@@ -266,6 +289,8 @@ contracts! {
             .input([2, 3, 2])
             .output([6, 6, 2])
             .refuses([6]),
+        LayerContract::of(UpSampling2D::new(2).interpolation(Interpolation::Bicubic)).input([3, 2, 1]).output([6, 4, 1]).refuses([6]),
+        LayerContract::of(UpSampling2D::new(2).interpolation(Interpolation::Lanczos5)).input([2, 2, 1]).output([4, 4, 1]).refuses([6]),
         LayerContract::of(UpSampling3D::new([2, 1, 2])).input([1, 2, 2, 2]).output([2, 2, 4, 2]).refuses([2, 2, 2]),
     ];
     croppings: [
@@ -360,13 +385,35 @@ contracts! {
     without_effect: [
         LayerContract::of(Identity).input([3, 2]).output([3, 2]),
         LayerContract::of(ActivityRegularization::new(0.5, 0.25)).input([3]).output([3]),
+    ];
+    random_pictures: [
+        random_picture("AugMix"),
+        random_picture("CutMix"),
+        random_picture("Equalization"),
+        random_picture("MixUp"),
+        random_picture("RandAugment"),
         random_picture("RandomBrightness"),
+        random_picture("RandomColorDegeneration"),
+        random_picture("RandomColorJitter"),
         random_picture("RandomContrast"),
+        random_picture("RandomElasticTransform"),
+        random_picture("RandomErasing"),
         random_picture("RandomFlip"),
+        random_picture("RandomGaussianBlur"),
+        random_picture("RandomGrayscale"),
+        random_picture("RandomHeight"),
+        random_picture("RandomHue"),
+        random_picture("RandomInvert"),
+        random_picture("RandomPerspective"),
+        random_picture("RandomPosterization"),
         random_picture("RandomRotation"),
+        random_picture("RandomSaturation"),
+        random_picture("RandomSharpness"),
         random_picture("RandomShear"),
         random_picture("RandomTranslation"),
+        random_picture("RandomWidth"),
         random_picture("RandomZoom"),
+        random_picture("Solarization"),
     ];
     center_crop: [
         LayerContract::of(CenterCrop::new(2, 3))
@@ -374,6 +421,65 @@ contracts! {
             .output([2, 3, 2])
             .required(&["height", "width"])
             .refuses([1, 4, 2]),
+    ];
+    resizing: [
+        LayerContract::of(Resizing::new(3, 5)).input([4, 3, 2]).output([3, 5, 2]).required(&["height", "width"]).refuses([4, 3]),
+        LayerContract::of(Resizing::new(2, 2).interpolation(Interpolation::Bicubic).antialias(true))
+            .input([5, 4, 1])
+            .output([2, 2, 1])
+            .required(&["height", "width"])
+            .refuses([5, 0, 1]),
+        LayerContract::of(Resizing::new(3, 3).interpolation(Interpolation::Nearest).aspect_ratio(AspectRatio::Crop))
+            .input([2, 5, 1])
+            .output([3, 3, 1])
+            .required(&["height", "width"])
+            .refuses([10]),
+        LayerContract::of(Resizing::new(3, 3).interpolation(Interpolation::Lanczos3).aspect_ratio(AspectRatio::Pad(0.5)))
+            .input([2, 5, 1])
+            .output([3, 3, 1])
+            .required(&["height", "width"])
+            .refuses([10]),
+    ];
+    adaptive_poolings: [
+        LayerContract::of(AdaptiveAveragePooling1D::new(3)).input([5, 2]).output([3, 2]).required(&["output_size"]).refuses([5]),
+        LayerContract::of(AdaptiveAveragePooling2D::new([2, 4])).input([3, 3, 2]).output([2, 4, 2]).required(&["output_size"]).refuses([9]),
+        LayerContract::of(AdaptiveAveragePooling3D::new(1)).input([2, 3, 2, 1]).output([1, 1, 1, 1]).required(&["output_size"]).refuses([6, 2]),
+        LayerContract::of(AdaptiveMaxPooling1D::new(3)).input([5, 2]).output([3, 2]).required(&["output_size"]).refuses([5]),
+        LayerContract::of(AdaptiveMaxPooling2D::new([2, 4])).input([3, 3, 2]).output([2, 4, 2]).required(&["output_size"]).refuses([9]),
+        LayerContract::of(AdaptiveMaxPooling3D::new(2)).input([2, 3, 2, 1]).output([2, 2, 2, 1]).required(&["output_size"]).refuses([6, 2]),
+    ];
+    masking: [
+        LayerContract::of(Masking::default()).input([3, 2]).output([3, 2]),
+    ];
+    embedding: [
+        LayerContract::of(Embedding::new(5, 3))
+            .words(5)
+            .input([4])
+            .output([4, 3])
+            .weights(&[("embeddings", &[5, 3])])
+            .required(&["input_dim", "output_dim"]),
+    ];
+    rms_normalization: [
+        LayerContract::of(RMSNormalization::new()).input([2, 4]).output([2, 4]).weights(&[("scale", &[4])]),
+        LayerContract::of(RMSNormalization::new().axis([1, 3]).epsilon(0.01))
+            .input([2, 3, 2])
+            .output([2, 3, 2])
+            .weights(&[("scale", &[2, 2])])
+            .refuses([12]),
+    ];
+    locally_connected: [
+        LayerContract::of(LocallyConnected1D::new(3, 2).strides(2).activation(Tanh))
+            .input([5, 2])
+            .output([2, 3])
+            .weights(&[("kernel", &[2, 4, 3]), ("bias", &[2, 3])])
+            .required(CONV)
+            .refuses([5]),
+        LayerContract::of(LocallyConnected2D::new(2, [2, 1]).use_bias(false))
+            .input([3, 2, 2])
+            .output([2, 2, 2])
+            .weights(&[("kernel", &[4, 4, 2])])
+            .required(CONV)
+            .refuses([3, 2]),
     ];
     time_distributed: [
         LayerContract::of(TimeDistributed::new(Dense::new(4).activation(Tanh)))

@@ -62,6 +62,8 @@ pub struct LayerContract {
     /// An input that is refused; without one, any rank must be taken.
     refused: Option<Shape>,
     training: Training,
+    /// Inputs are whole numbers below this one, and have no gradients.
+    words: Option<usize>,
     registry: Registry,
 }
 
@@ -77,6 +79,7 @@ impl LayerContract {
             required: Vec::new(),
             refused: None,
             training: Training::Same,
+            words: None,
             registry: Registry::default(),
         }
     }
@@ -126,6 +129,12 @@ impl LayerContract {
     /// The layer does otherwise in training, and differently in every step.
     pub fn random_in_training(mut self) -> Self {
         self.training = Training::Random;
+        self
+    }
+
+    /// The inputs are whole numbers in 0..`count`, which have no gradients.
+    pub fn words(mut self, count: usize) -> Self {
+        self.words = Some(count);
         self
     }
 
@@ -220,6 +229,10 @@ impl LayerContract {
             let n = shape.elements();
             let order = Key::new(23).fold(i as u64).permutation(n);
             // Inputs differ from each other too, so that no two elements of a merge are equal.
+            if let Some(count) = self.words {
+                let words = order.into_iter().map(|k| (k % count) as f64).collect::<Vec<f64>>();
+                return Tensor::from_vec(words, shape, device)?.cast(dtype);
+            }
             let at = |k: usize| ((k as f64 + 0.3 + 0.11 * i as f64) * 2.0 / n as f64 - 0.999) * 2.0;
             Tensor::from_vec(order.into_iter().map(at).collect::<Vec<f64>>(), shape, device)?.cast(dtype)
         };
@@ -361,10 +374,11 @@ impl LayerContract {
 
     fn gradients_are_right(&self, model: &Model) -> Check {
         let inputs = self.tensors(2, model.device(), DType::F64)?;
-        let count = inputs.len();
+        let fixed: Vec<Var> = inputs.iter().cloned().map(Var::constant).collect();
+        let count = if self.words.is_some() { 0 } else { inputs.len() };
         let trainable: Vec<usize> =
             model.weights().enumerate().filter(|(_, (spec, _))| spec.is_trainable).map(|(i, _)| i).collect();
-        let mut all = inputs;
+        let mut all: Vec<Tensor> = inputs.into_iter().take(count).collect();
         let values: Vec<Tensor> = model.weights().map(|(_, value)| value.clone()).collect();
         all.extend(trainable.iter().map(|&i| values[i].clone()));
         for training in [false, true] {
@@ -375,7 +389,8 @@ impl LayerContract {
                     weights[i] = var.clone();
                 }
                 let run = if training { Run::training(Key::new(5)) } else { Run::inference() };
-                let outputs = model.run(&vars[..count], &weights, &run)?;
+                let inputs = if count == 0 { &fixed[..] } else { &vars[..count] };
+                let outputs = model.run(inputs, &weights, &run)?;
                 outputs.into_iter().next().ok_or_else(|| Error::argument(NAME, "a model has an output", "none", ""))
             })?;
         }
@@ -397,7 +412,7 @@ impl LayerContract {
                     return Err(format!("{} has {is} with trainable = {trainable}", spec.path));
                 }
             }
-            if inputs.iter().any(|input| gradients.of(input).is_none()) {
+            if self.words.is_none() && inputs.iter().any(|input| gradients.of(input).is_none()) {
                 return Err(format!("an input has no gradient with trainable = {trainable}"));
             }
         }

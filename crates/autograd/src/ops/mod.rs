@@ -15,4 +15,5 @@ mod reduce;
 mod repeat;
 mod reshape;
 mod softmax;
+mod take_rows;
 mod unary;

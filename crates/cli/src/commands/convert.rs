@@ -13,7 +13,9 @@ pub fn run(arguments: &ConvertArguments, output: &Output) -> Result<ExitCode> {
         input_shape: arguments.input_shape.as_ref().map(|shape| shape.0.clone()),
         theano_kernels: arguments.theano.then_some(true),
     };
-    let file = load_with(&arguments.input, &Registry::default(), &device()?, &options)?;
+    let mut file = load_with(&arguments.input, &Registry::default(), &device()?, &options)?;
+    arguments.freeze.iter().try_for_each(|pattern| file.model.set_trainable(pattern, false))?;
+    arguments.thaw.iter().try_for_each(|pattern| file.model.set_trainable(pattern, true))?;
     save(&file, &arguments.output)?;
     let (from, to) = (arguments.input.display(), arguments.output.display());
     output.text(format!(

@@ -5,14 +5,14 @@ use crate::output::Output;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
-use striate::data::{PixelValues, Preparation};
-use striate::formats::ModelFile;
+use striate::data::Preparation;
+use striate::formats::{ModelFile, ModelOptions, load_with};
 use striate::prelude::*;
 use striate::zoo::{Architecture, Pretrained, ZooOptions, class_of};
 
 /// Runs the command. A picture that cannot be read does not keep the others from their answers.
 pub fn run(arguments: &PredictArguments, output: &Output) -> Result<ExitCode> {
-    let classifier = Classifier::open(&arguments.model, arguments.data.as_deref(), arguments.pixels)?;
+    let classifier = Classifier::open(arguments)?;
     let mut code = ExitCode::SUCCESS;
     for image in &arguments.images {
         match classifier.classes(image) {
@@ -39,13 +39,15 @@ struct Classifier {
 
 impl Classifier {
     /// The model of a file, or a network of the zoo with its published weights.
-    fn open(name: &str, data: Option<&Path>, pixels: Option<PixelValues>) -> Result<Classifier> {
+    fn open(arguments: &PredictArguments) -> Result<Classifier> {
+        let PredictArguments { model: name, data, pixels, input, .. } = arguments;
+        let input_shape = input.as_ref().map(|shape| shape.0.clone());
         let mut classifier = match Architecture::from_name(name) {
-            Ok(architecture) if !Path::new(name).exists() => Classifier::of_zoo(architecture, data)?,
-            _ => Classifier::of_file(name, pixels.is_some())?,
+            Ok(architecture) if !Path::new(name).exists() => Classifier::of_zoo(architecture, data.as_deref())?,
+            _ => Classifier::of_file(name, pixels.is_some(), input_shape)?,
         };
         if let (Preparation::Photograph(photograph), Some(pixels)) = (&mut classifier.preparation, pixels) {
-            photograph.values = pixels;
+            photograph.values = *pixels;
         }
         Ok(classifier)
     }
@@ -65,8 +67,9 @@ impl Classifier {
         Ok(Classifier { model, class_names, preparation })
     }
 
-    fn of_file(path: &str, has_pixels: bool) -> Result<Classifier> {
-        let file = striate::formats::load(path, &Registry::default(), &device()?)?;
+    fn of_file(path: &str, has_pixels: bool, input_shape: Option<Vec<usize>>) -> Result<Classifier> {
+        let options = ModelOptions { input_shape, ..ModelOptions::default() };
+        let file = load_with(path, &Registry::default(), &device()?, &options)?;
         let ModelFile { model, class_names, preprocessing, .. } = file;
         let preparation = match preprocessing.as_str() {
             "" => {

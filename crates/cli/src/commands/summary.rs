@@ -6,13 +6,14 @@ use crate::recipes;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
+use striate::formats::{ModelOptions, load_with};
 use striate::nn::{Costs, LayerCosts};
 use striate::prelude::*;
 use striate::zoo::{Architecture, ZooOptions};
 
 /// Runs the command.
 pub fn run(arguments: &SummaryArguments, output: &Output) -> Result<ExitCode> {
-    let model = match arguments.model.as_str() {
+    let mut model = match arguments.model.as_str() {
         "mnist" => recipes::mnist::network().build()?,
         "mnist-best" => recipes::mnist_best::network().build()?,
         "cats-dogs" => recipes::cats_dogs::network().build()?,
@@ -22,9 +23,10 @@ pub fn run(arguments: &SummaryArguments, output: &Output) -> Result<ExitCode> {
         "cats-dogs-frozen" => recipes::vgg16::untrained(None)?,
         name => match Architecture::from_name(name) {
             Ok(architecture) if !Path::new(name).exists() => of_zoo(architecture, arguments)?,
-            _ => load(name)?,
+            _ => of_file(name, arguments)?,
         },
     };
+    arguments.freeze.iter().try_for_each(|pattern| model.set_trainable(pattern, false))?;
     let summary = model.summary();
     output.text(&summary);
     let costs = arguments.costs.then(|| Costs::of(&model));
@@ -66,6 +68,12 @@ pub fn run(arguments: &SummaryArguments, output: &Output) -> Result<ExitCode> {
     }
     output.object(&report);
     Ok(ExitCode::SUCCESS)
+}
+
+fn of_file(path: &str, arguments: &SummaryArguments) -> Result<Model> {
+    let input_shape = arguments.input.as_ref().map(|shape| shape.0.clone());
+    let options = ModelOptions { input_shape, ..ModelOptions::default() };
+    Ok(load_with(path, &Registry::default(), &device()?, &options)?.model)
 }
 
 fn of_zoo(architecture: Architecture, arguments: &SummaryArguments) -> Result<Model> {

@@ -57,11 +57,5 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
 /// Freezes the layers of the base before the one with this path.
 fn thaw_from(model: &mut Model, first: &str) -> Result<()> {
     model.set_trainable("vgg16", false)?;
-    let paths = model.layer_paths();
-    let thawed = paths.iter().skip_while(|path| *path != first).filter(|path| path.starts_with("vgg16/"));
-    for path in thawed {
-        model.set_trainable(path, true)?;
-    }
-    // Also refuses a path that there is none of.
-    model.set_trainable(first, true)
+    model.set_trainable_from(first, true)
 }

@@ -3,12 +3,15 @@
 //! Such a layer becomes one with its channels last between two [`Permute`](striate_nn::layers::Permute)s. The model's inputs
 //! and outputs, and what lies between layers, keep the order that the file gives them; permutes that would undo each other are left out.
 
-use super::dialect::{Entry, is_model};
+use super::dialect::{Entry, Reference, is_model};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
-/// The number of spatial axes of a class that has a `data_format`.
+/// The number of spatial axes of a class that has a `data_format` and does the same in either order.
 fn spatial_axes(class: &str) -> Option<usize> {
+    if matches!(class, "Resizing" | "CenterCrop") {
+        return Some(2);
+    }
     let families =
         ["Conv", "Pooling", "UpSampling", "ZeroPadding", "Cropping", "SpatialDropout", "Depthwise", "Separable"];
     let is_spatial = families.iter().any(|family| class.contains(family));
@@ -48,11 +51,16 @@ fn change(entry: &mut Entry, rank: Option<usize>) -> Change {
     if !is_first {
         return Change::None;
     }
-    entry.options["data_format"] = json!("channels_last");
     if entry.class == "Flatten" {
+        entry.options["data_format"] = json!("channels_last");
         return rank.filter(|&rank| rank > 1).map_or(Change::None, |rank| Change::Before(rank - 1));
     }
-    match spatial_axes(&entry.class) {
+    let axes = spatial_axes(&entry.class);
+    if axes.is_some() {
+        entry.options["data_format"] = json!("channels_last");
+    }
+    match axes {
+        // Left as it is, for the layer to refuse.
         None => Change::None,
         Some(axes) if entry.class.starts_with("Global") && entry.options["keepdims"] != true => Change::Before(axes),
         Some(axes) => Change::Both(axes),
@@ -113,8 +121,6 @@ pub(super) fn sequential(entries: Vec<Entry>) -> Vec<Entry> {
     out
 }
 
-type Reference = (String, usize);
-
 /// A graph with its channels last: entries and outputs.
 pub(super) fn functional(entries: Vec<Entry>, outputs: Vec<Reference>) -> (Vec<Entry>, Vec<Reference>) {
     let mut rewriting = Rewriting::default();
@@ -126,13 +132,13 @@ pub(super) fn functional(entries: Vec<Entry>, outputs: Vec<Reference>) -> (Vec<E
     }
     for mut entry in sorted(entries) {
         let first_input = entry.calls.first().and_then(|call| call.first());
-        let rank = first_input.and_then(|(name, _)| rewriting.ranks.get(name).copied().flatten());
+        let rank = first_input.and_then(|(name, ..)| rewriting.ranks.get(name).copied().flatten());
         let change = change(&mut entry, rank);
         rewriting.ranks.insert(entry.name.clone(), rank_after(&entry, rank));
         let name = entry.name.clone();
         let mut calls = std::mem::take(&mut entry.calls);
         for (index, call) in calls.iter_mut().enumerate() {
-            let own: Reference = (name.clone(), index);
+            let own: Reference = (name.clone(), index, 0);
             let forms: Vec<Option<usize>> = call.iter().map(|r| rewriting.last.get(r).copied()).collect();
             match change {
                 Change::Both(axes) | Change::Before(axes) => {
@@ -169,12 +175,16 @@ impl Rewriting {
         if let Some(made) = self.made.get(&(input.clone(), to_last)) {
             return made.clone();
         }
-        let (name, index) = input;
+        let (name, index, part) = input;
         let order = if to_last { "last" } else { "first" };
-        let number = if *index == 0 { String::new() } else { format!("_{index}") };
+        let number = match (index, part) {
+            (0, 0) => String::new(),
+            (index, 0) => format!("_{index}"),
+            (index, part) => format!("_{index}_{part}"),
+        };
         let mut entry = permute(format!("{name}_channels_{order}{number}"), axes, to_last);
         entry.calls = vec![vec![input.clone()]];
-        let made = (entry.name.clone(), 0);
+        let made = (entry.name.clone(), 0, 0);
         self.out.push(entry);
         self.made.insert((input.clone(), to_last), made.clone());
         made
@@ -210,7 +220,7 @@ fn sorted(entries: Vec<Entry>) -> Vec<Entry> {
         let before = waiting.len();
         let mut still = Vec::new();
         for entry in waiting {
-            if entry.calls.iter().flatten().all(|(name, _)| names.contains(name)) {
+            if entry.calls.iter().flatten().all(|(name, ..)| names.contains(name)) {
                 names.insert(entry.name.clone());
                 done.push(entry);
             } else {

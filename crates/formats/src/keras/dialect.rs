@@ -1,7 +1,8 @@
 //! Model configs of Keras 1, 2, tf.keras and 3, as one form: Keras 3's options, references as lists, channels last.
 
+use super::operations::{self, Translated};
 use super::options::{class_of, layer_name, options_of};
-use super::{channels_first, hard_sigmoid};
+use super::{channels_first, hard_sigmoid, masks};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use striate_tensor::{Error, Result};
@@ -11,14 +12,17 @@ const MAX_DEPTH: usize = 16;
 /// Layers of one model; the largest of Keras's applications has about 700.
 const MAX_LAYERS: usize = 10_000;
 
+/// A value of a model: a layer's name, which of its calls, and which of the call's results.
+pub(super) type Reference = (String, usize, usize);
+
 /// A layer in the one form.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) class: String,
     pub(super) name: String,
     pub(super) options: Value,
-    /// The inputs of each call: names with the number of the call they come from.
-    pub(super) calls: Vec<Vec<(String, usize)>>,
+    /// The inputs of each call.
+    pub(super) calls: Vec<Vec<Reference>>,
 }
 
 impl Entry {
@@ -26,7 +30,7 @@ impl Entry {
         let calls: Vec<Value> = self
             .calls
             .iter()
-            .map(|call| call.iter().map(|(name, index)| json!([name, index, 0, {}])).collect())
+            .map(|call| call.iter().map(|(name, index, part)| json!([name, index, part, {}])).collect())
             .collect();
         json!({ "class_name": self.class, "name": self.name, "config": self.options, "inbound_nodes": calls })
     }
@@ -73,6 +77,7 @@ fn model(value: &Value, input_shape: Option<&[usize]>, is_old: bool, depth: usiz
     }
     let mut entries = entries.iter().map(|entry| read_entry(entry, is_old, depth)).collect::<Result<Vec<Entry>>>()?;
     let name = config["name"].as_str().map_or_else(|| class.to_lowercase(), layer_name);
+    masks::check(&entries, class == "Sequential")?;
     if let Some(shape) = input_shape {
         fill_open_sizes(&mut entries, shape);
     }
@@ -84,9 +89,16 @@ fn model(value: &Value, input_shape: Option<&[usize]>, is_old: bool, depth: usiz
         let layers: Vec<Value> = entries.iter().map(Entry::to_json).collect();
         return Ok(json!({ "class_name": class, "config": { "name": name, "layers": layers } }));
     }
-    let ends = |key: &str| -> Result<Vec<(String, usize)>> {
+    let ends = |key: &str| -> Result<Vec<Reference>> {
         let mut found = Vec::new();
-        references(&config[key], &mut found)?;
+        match &config[key] {
+            // Inputs and outputs by name; Keras gives them in the order of their names.
+            Value::Object(named) => {
+                let sorted: BTreeMap<&String, &Value> = named.iter().collect();
+                sorted.values().try_for_each(|end| references(end, &mut found))?;
+            }
+            list => references(list, &mut found)?,
+        }
         if found.is_empty() {
             return Err(refuse("a functional model must name its inputs and outputs", config));
         }
@@ -97,7 +109,7 @@ fn model(value: &Value, input_shape: Option<&[usize]>, is_old: bool, depth: usiz
     let (entries, outputs) = channels_first::functional(entries, outputs);
     let (entries, outputs) = if is_old { hard_sigmoid::functional(entries, outputs) } else { (entries, outputs) };
     let layers: Vec<Value> = entries.iter().map(Entry::to_json).collect();
-    let list = |ends: &[(String, usize)]| -> Vec<Value> { ends.iter().map(|(n, i)| json!([n, i, 0])).collect() };
+    let list = |ends: &[Reference]| -> Vec<Value> { ends.iter().map(|(n, i, p)| json!([n, i, p])).collect() };
     Ok(json!({
         "class_name": class,
         "config": { "name": name, "layers": layers, "input_layers": list(&inputs), "output_layers": list(&outputs) },
@@ -106,6 +118,10 @@ fn model(value: &Value, input_shape: Option<&[usize]>, is_old: bool, depth: usiz
 
 fn read_entry(entry: &Value, is_old: bool, depth: usize) -> Result<Entry> {
     let original = entry["class_name"].as_str().ok_or_else(|| refuse("a layer must have a `class_name`", entry))?;
+    if let Some(Translated { class, options, inputs }) = operations::translate(entry)? {
+        let name = options["name"].as_str().unwrap_or_default().to_string();
+        return Ok(Entry { class, name, options: Value::Object(options), calls: vec![inputs] });
+    }
     let empty = Map::new();
     let given = entry["config"].as_object().unwrap_or(&empty);
     let class = class_of(original, given);
@@ -125,20 +141,32 @@ fn read_entry(entry: &Value, is_old: bool, depth: usize) -> Result<Entry> {
         let name = entry["name"].as_str().map(layer_name);
         (name.or_else(|| inner["config"]["name"].as_str().map(str::to_string)), inner["config"].clone())
     } else {
-        let options = options_of(original, &class, given);
+        let mut options = options_of(original, &class, given);
+        if class == "TimeDistributed" {
+            wrapped_model(&mut options, is_old, depth)?;
+        }
         let name = entry["name"].as_str().or_else(|| given.get("name")?.as_str()).map(layer_name);
         (name, Value::Object(options))
     };
     Ok(Entry { class, name: name.unwrap_or_default(), options, calls })
 }
 
+/// Translates the model that a wrapper has inside, if it has one.
+fn wrapped_model(options: &mut Map<String, Value>, is_old: bool, depth: usize) -> Result<()> {
+    let Some(inner) = options.get_mut("layer") else { return Ok(()) };
+    if inner["class_name"].as_str().is_some_and(|class| is_model(&class_of(class, &Map::new()))) {
+        *inner = model(inner, None, is_old, depth + 1)?;
+    }
+    Ok(())
+}
+
 /// Collects references: `["name", call, tensor, …]` (Keras 1 and 2), or tensors inside `args` and `kwargs` (Keras 3).
-fn references(value: &Value, found: &mut Vec<(String, usize)>) -> Result<()> {
+fn references(value: &Value, found: &mut Vec<Reference>) -> Result<()> {
     let mut add = |list: &[Value]| -> Result<()> {
         let index = |i: usize| list.get(i).map_or(Some(0), Value::as_u64).filter(|&n| n < 1 << 20);
         match (list[0].as_str(), index(1), index(2)) {
-            (Some(name), Some(call), Some(0)) => found.push((layer_name(name), call as usize)),
-            _ => return Err(refuse("a reference must be [layer, call, 0]", value)),
+            (Some(name), Some(call), Some(part)) => found.push((layer_name(name), call as usize, part as usize)),
+            _ => return Err(refuse("a reference must be [layer, call, result]", value)),
         }
         Ok(())
     };
@@ -167,14 +195,14 @@ fn references(value: &Value, found: &mut Vec<(String, usize)>) -> Result<()> {
 }
 
 /// tf.keras counted the making of an inner model as its first call: references to such a model are one too high.
-fn shift_calls(entries: &mut [Entry], outputs: &mut [(String, usize)]) {
+fn shift_calls(entries: &mut [Entry], outputs: &mut [Reference]) {
     let calls: BTreeMap<String, usize> =
         entries.iter().filter(|e| is_model(&e.class)).map(|e| (e.name.clone(), e.calls.len())).collect();
-    let is_beyond = |(name, index): &&(String, usize)| calls.get(name).is_some_and(|count| index >= count);
+    let is_beyond = |(name, index, _): &&Reference| calls.get(name).is_some_and(|count| index >= count);
     let references = entries.iter().flat_map(|entry| entry.calls.iter().flatten()).chain(outputs.iter());
-    let shifted: BTreeSet<String> = references.filter(is_beyond).map(|(name, _)| name.clone()).collect();
+    let shifted: BTreeSet<String> = references.filter(is_beyond).map(|(name, ..)| name.clone()).collect();
     let inputs = entries.iter_mut().flat_map(|entry| entry.calls.iter_mut().flatten());
-    for (_, index) in inputs.chain(outputs).filter(|(name, _)| shifted.contains(name)) {
+    for (_, index, _) in inputs.chain(outputs).filter(|(name, ..)| shifted.contains(name)) {
         *index = index.saturating_sub(1);
     }
 }

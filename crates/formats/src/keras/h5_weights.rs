@@ -101,7 +101,7 @@ pub(crate) fn write_model(
 }
 
 fn put_weights(group: &mut GroupWriter, model: &Model) -> Result<()> {
-    let tree = LayerNode::of(model);
+    let tree = LayerNode::as_keras_orders(model);
     group.set_text("backend", "tensorflow");
     group.set_text("keras_version", KERAS_VERSION);
     let layers: Vec<String> = tree.children.iter().map(|layer| layer.name.clone()).collect();

@@ -2,7 +2,7 @@
 //!
 //! One is the other of 1.2x: a layer with that activation becomes one without, a scale, and the activation as a layer.
 
-use super::dialect::Entry;
+use super::dialect::{Entry, Reference};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -43,7 +43,7 @@ pub(super) fn sequential(entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// A graph with today's hard sigmoid: entries and outputs.
-pub(super) fn functional(entries: Vec<Entry>, mut outputs: Vec<(String, usize)>) -> (Vec<Entry>, Vec<(String, usize)>) {
+pub(super) fn functional(entries: Vec<Entry>, mut outputs: Vec<Reference>) -> (Vec<Entry>, Vec<Reference>) {
     let mut out: Vec<Entry> = Vec::with_capacity(entries.len());
     // What took the place of a layer, and what still reads the layer itself.
     let mut moved: HashMap<String, String> = HashMap::new();
@@ -52,8 +52,8 @@ pub(super) fn functional(entries: Vec<Entry>, mut outputs: Vec<(String, usize)>)
         let more = has_it(&entry).then(|| split(&mut entry));
         if let Some([mut scaled, mut activation]) = more {
             let calls = 0..entry.calls.len();
-            scaled.calls = calls.clone().map(|call| vec![(entry.name.clone(), call)]).collect();
-            activation.calls = calls.map(|call| vec![(scaled.name.clone(), call)]).collect();
+            scaled.calls = calls.clone().map(|call| vec![(entry.name.clone(), call, 0)]).collect();
+            activation.calls = calls.map(|call| vec![(scaled.name.clone(), call, 0)]).collect();
             moved.insert(entry.name.clone(), activation.name.clone());
             scales.insert(scaled.name.clone());
             out.extend([entry, scaled, activation]);
@@ -62,7 +62,7 @@ pub(super) fn functional(entries: Vec<Entry>, mut outputs: Vec<(String, usize)>)
         }
     }
     let readers = out.iter_mut().filter(|entry| !scales.contains(&entry.name));
-    for (name, _) in readers.flat_map(|entry| entry.calls.iter_mut().flatten()).chain(&mut outputs) {
+    for (name, ..) in readers.flat_map(|entry| entry.calls.iter_mut().flatten()).chain(&mut outputs) {
         if let Some(new) = moved.get(name) {
             name.clone_from(new);
         }

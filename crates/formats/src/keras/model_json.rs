@@ -41,6 +41,9 @@ fn complete(entry: &mut Value, path: &str, frozen: &[String]) {
     if entry["class_name"] != "InputLayer" {
         entry["config"]["trainable"] = json!(!frozen.iter().any(|frozen| frozen == path));
     }
+    if entry["config"].get("layer").is_some_and(|inner| inner["config"]["layers"].is_array()) {
+        complete(&mut entry["config"]["layer"], path, frozen);
+    }
     // `get_mut`, since indexing would make the key.
     let layers = entry.get_mut("config").and_then(|config| config.get_mut("layers")).and_then(Value::as_array_mut);
     for inner in layers.into_iter().flatten() {

@@ -38,6 +38,7 @@ pub(super) fn class_of(class: &str, options: &Map<String, Value>) -> String {
             Some("concat") => "Concatenate",
             Some("ave") => "Average",
             Some("max") => "Maximum",
+            Some("dot" | "cos") => "Dot",
             _ => "Merge",
         },
         other => other,
@@ -71,6 +72,13 @@ const RENAMED: &[(&str, &str)] = &[
 pub(super) fn options_of(original: &str, class: &str, options: &Map<String, Value>) -> Map<String, Value> {
     let mut new: Map<String, Value> = options.iter().map(|(key, value)| (key.clone(), plain(value))).collect();
     for &(old, name) in RENAMED {
+        let name = match (class, name) {
+            // What Keras 1 called so elsewhere, it means here.
+            ("Embedding", "units") => continue,
+            ("Embedding", "kernel_initializer") => "embeddings_initializer",
+            ("Embedding", "kernel_regularizer") => "embeddings_regularizer",
+            (_, name) => name,
+        };
         if let Some(value) = new.shift_remove(old)
             && !new.contains_key(name)
         {
@@ -97,6 +105,12 @@ pub(super) fn options_of(original: &str, class: &str, options: &Map<String, Valu
         "Dropout" | "SpatialDropout1D" | "SpatialDropout2D" | "SpatialDropout3D" | "GaussianDropout" => {
             renamed(&mut new, "p", "rate");
         }
+        "Dot" => {
+            renamed(&mut new, "dot_axes", "axes");
+            if new.get("mode").and_then(Value::as_str) == Some("cos") {
+                new.insert("normalize".into(), json!(true));
+            }
+        }
         "LeakyReLU" => renamed(&mut new, "alpha", "negative_slope"),
         "ReLU" if original == "ThresholdedReLU" => renamed(&mut new, "theta", "threshold"),
         "TimeDistributed" => inner_layer(&mut new),
@@ -116,11 +130,14 @@ pub(super) fn options_of(original: &str, class: &str, options: &Map<String, Valu
     new
 }
 
-/// The layer inside a wrapper.
+/// The layer inside a wrapper, if it is no model.
 fn inner_layer(options: &mut Map<String, Value>) {
     let Some(inner) = options.get_mut("layer") else { return };
     let (Some(original), Some(given)) = (inner["class_name"].as_str(), inner["config"].as_object()) else { return };
     let class = class_of(original, given);
+    if super::dialect::is_model(&class) {
+        return;
+    }
     // A wrapper of wrappers is no layer here.
     let translated = if class == "TimeDistributed" { given.clone() } else { options_of(original, &class, given) };
     *inner = json!({ "class_name": class, "config": translated });

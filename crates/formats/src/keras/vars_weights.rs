@@ -65,6 +65,9 @@ fn walk(layers: &Group, path: &str, names: &str, found: &mut Vec<StoredLayer>) {
             if let Some(inner) = layer.groups.get(word) {
                 walk(inner, &format!("{path}/{LAYERS}"), &names, found);
             }
+            if let Some(inner) = layer.groups.get(WRAPPED).and_then(|wrapped| wrapped.groups.get(word)) {
+                walk(inner, &format!("{path}/{WRAPPED}/{LAYERS}"), &names, found);
+            }
         }
     }
 }
@@ -91,7 +94,7 @@ pub(crate) fn group_names(layers: &[LayerNode]) -> Vec<String> {
 pub(crate) fn write(model: &Model) -> Result<Vec<u8>> {
     let mut root = GroupWriter::default();
     root.group(VARS);
-    put(&mut root, LAYERS, &LayerNode::of(model).children, model)?;
+    put(&mut root, LAYERS, &LayerNode::as_keras_orders(model).children, model)?;
     root.finish()
 }
 
@@ -106,7 +109,8 @@ fn put(root: &mut GroupWriter, path: &str, layers: &[LayerNode], model: &Model) 
             root.set_tensor(&format!("{own}/{VARS}/{index}"), value.shape(), values);
         }
         if !layer.children.is_empty() {
-            put(root, &format!("{path}/{LAYERS}"), &layer.children, model)?;
+            let inner = if layer.is_wrapped { format!("{WRAPPED}/{LAYERS}") } else { LAYERS.to_string() };
+            put(root, &format!("{path}/{inner}"), &layer.children, model)?;
         }
     }
     Ok(())

@@ -71,11 +71,29 @@ impl From<Softmax> for Activation {
 }
 
 impl Softmax {
+    /// Softmax along another axis, counted with the batch axis or from the end.
+    ///
+    /// ```
+    /// use striate_nn::{Sequential, layers::Softmax};
+    /// assert!(Sequential::new([4, 5, 3]).add(Softmax::along(1)).graph().is_ok());
+    /// assert!(Sequential::new([4, 5, 3]).add(Softmax::along(4)).graph().is_err());
+    /// ```
+    pub fn along(axis: i64) -> SoftmaxAlong {
+        SoftmaxAlong { axis }
+    }
+
     pub(crate) fn from_config(config: &Config<'_>) -> Result<Arc<dyn Layer>> {
-        match config.get("axis") {
-            None => Ok(Arc::new(Softmax)),
-            Some(axis) if axis == &json!(-1) || axis == &json!([-1]) => Ok(Arc::new(Softmax)),
-            Some(axis) => Err(Error::model("Softmax", "`axis` must be -1", axis.to_string(), "permute the axes first")),
+        let axis = match config.get("axis") {
+            None => Some(-1),
+            Some(value) => value.as_i64().or_else(|| value.as_array().filter(|list| list.len() == 1)?[0].as_i64()),
+        };
+        match axis {
+            Some(-1) => Ok(Arc::new(Softmax)),
+            Some(axis) => Ok(Arc::new(SoftmaxAlong { axis })),
+            None => {
+                let received = format!("{:?}", config.get("axis"));
+                Err(Error::model("Softmax", "`axis` must be one integer", received, "flatten the axes first"))
+            }
         }
     }
 }
@@ -98,5 +116,59 @@ impl Layer for Softmax {
 
     fn forward(&self, x: &Var, _ctx: &Context<'_>) -> Result<Var> {
         x.softmax()
+    }
+}
+
+/// [`Softmax`] along an axis that need not be the last: of the classes where they come before the pixels. Made by
+/// [`Softmax::along`].
+///
+/// # Shapes
+/// (n, …) → the same.
+///
+/// # Errors
+/// An axis that the sample does not have.
+#[derive(Debug, Clone, Copy)]
+pub struct SoftmaxAlong {
+    axis: i64,
+}
+
+impl SoftmaxAlong {
+    fn resolved(self, rank: usize) -> Result<usize> {
+        let axis = if self.axis < 0 { self.axis + rank as i64 } else { self.axis };
+        usize::try_from(axis).ok().filter(|axis| (1..rank).contains(axis)).ok_or_else(|| {
+            let received = format!("axis {} of rank {rank}", self.axis);
+            Error::argument("Softmax", "the axis must be one of the sample's", received, "axis 0 counts samples")
+        })
+    }
+}
+
+impl Layer for SoftmaxAlong {
+    fn class_name(&self) -> &'static str {
+        "Softmax"
+    }
+
+    fn config(&self) -> Map<String, Value> {
+        Map::from_iter([("axis".into(), json!(self.axis))])
+    }
+
+    fn build(&self, input: &Shape, _builder: &mut Builder) -> Result<Shape> {
+        let axis = self.resolved(input.rank() + 1)?;
+        if input[axis - 1] == 0 {
+            return Err(Error::shape("Softmax", "the axis must not be empty", input.to_string(), ""));
+        }
+        Ok(*input)
+    }
+
+    fn forward(&self, x: &Var, _ctx: &Context<'_>) -> Result<Var> {
+        let rank = x.shape().rank();
+        let axis = self.resolved(rank)?;
+        // The last axis and this one change places, before and after.
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(axis, rank - 1);
+        x.permute(&order)?.softmax()?.permute(&order)
+    }
+
+    fn is_per_sample(&self) -> bool {
+        true
     }
 }

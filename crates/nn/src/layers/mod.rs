@@ -4,6 +4,7 @@
 
 mod activation;
 mod activity_regularization;
+mod adaptive_pooling;
 mod alpha_dropout;
 mod batch_normalization;
 mod center_crop;
@@ -12,8 +13,10 @@ mod conv_transpose;
 mod cropping;
 mod dense;
 mod depthwise_conv;
+mod dot;
 mod dropout;
 mod elu;
+mod embedding;
 mod flatten;
 mod gaussian_dropout;
 mod gaussian_noise;
@@ -21,8 +24,11 @@ mod global_pooling;
 mod group_normalization;
 mod identity;
 mod input;
+mod interpolation;
 mod layer_normalization;
 mod leaky_relu;
+mod locally_connected;
+mod masking;
 mod merge;
 mod normalization;
 mod options;
@@ -34,6 +40,8 @@ mod relu;
 mod repeat_vector;
 mod rescaling;
 mod reshape;
+mod resizing;
+mod rms_normalization;
 mod separable_conv;
 mod spatial_dropout;
 mod time_distributed;
@@ -41,8 +49,12 @@ mod unit_normalization;
 mod up_sampling;
 mod zero_padding;
 
-pub use activation::{ActivationLayer, Softmax};
+pub use activation::{ActivationLayer, Softmax, SoftmaxAlong};
 pub use activity_regularization::ActivityRegularization;
+pub use adaptive_pooling::{
+    AdaptiveAveragePooling1D, AdaptiveAveragePooling2D, AdaptiveAveragePooling3D, AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D, AdaptiveMaxPooling3D, AdaptivePooling,
+};
 pub use alpha_dropout::AlphaDropout;
 pub use batch_normalization::BatchNormalization;
 pub use center_crop::CenterCrop;
@@ -51,8 +63,10 @@ pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, Conv
 pub use cropping::{Cropping, Cropping1D, Cropping2D, Cropping3D};
 pub use dense::Dense;
 pub use depthwise_conv::{DepthwiseConv, DepthwiseConv1D, DepthwiseConv2D};
+pub use dot::Dot;
 pub use dropout::Dropout;
 pub use elu::ELU;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
@@ -63,8 +77,11 @@ pub use global_pooling::{
 pub use group_normalization::GroupNormalization;
 pub use identity::Identity;
 pub use input::InputLayer;
+pub use interpolation::Interpolation;
 pub use layer_normalization::LayerNormalization;
 pub use leaky_relu::LeakyReLU;
+pub use locally_connected::{LocallyConnected, LocallyConnected1D, LocallyConnected2D};
+pub use masking::Masking;
 pub use merge::{Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract};
 pub use normalization::Normalization;
 pub use permute::Permute;
@@ -77,11 +94,13 @@ pub use relu::ReLU;
 pub use repeat_vector::RepeatVector;
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
+pub use resizing::{AspectRatio, Resizing};
+pub use rms_normalization::RMSNormalization;
 pub use separable_conv::{SeparableConv, SeparableConv1D, SeparableConv2D};
 pub use spatial_dropout::{SpatialDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
 pub use time_distributed::TimeDistributed;
 pub use unit_normalization::UnitNormalization;
-pub use up_sampling::{Interpolation, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
+pub use up_sampling::{UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
 pub use zero_padding::{ZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D};
 
 pub(crate) use input::shape_from_json;
@@ -93,8 +112,15 @@ use striate_tensor::{Padding, Shape};
 pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("Activation", ActivationLayer::from_config),
     ("ActivityRegularization", ActivityRegularization::from_config),
+    ("AdaptiveAveragePooling1D", AdaptiveAveragePooling1D::from_config),
+    ("AdaptiveAveragePooling2D", AdaptiveAveragePooling2D::from_config),
+    ("AdaptiveAveragePooling3D", AdaptiveAveragePooling3D::from_config),
+    ("AdaptiveMaxPooling1D", AdaptiveMaxPooling1D::from_config),
+    ("AdaptiveMaxPooling2D", AdaptiveMaxPooling2D::from_config),
+    ("AdaptiveMaxPooling3D", AdaptiveMaxPooling3D::from_config),
     ("Add", Add::from_config),
     ("AlphaDropout", AlphaDropout::from_config),
+    ("AugMix", RandomPicture::from_config),
     ("Average", Average::from_config),
     ("AveragePooling1D", AveragePooling1D::from_config),
     ("AveragePooling2D", AveragePooling2D::from_config),
@@ -111,11 +137,15 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("Cropping1D", Cropping1D::from_config),
     ("Cropping2D", Cropping2D::from_config),
     ("Cropping3D", Cropping3D::from_config),
+    ("CutMix", RandomPicture::from_config),
     ("Dense", Dense::from_config),
     ("DepthwiseConv1D", DepthwiseConv1D::from_config),
     ("DepthwiseConv2D", DepthwiseConv2D::from_config),
+    ("Dot", Dot::from_config),
     ("Dropout", Dropout::from_config),
     ("ELU", ELU::from_config),
+    ("Embedding", Embedding::from_config),
+    ("Equalization", RandomPicture::from_config),
     ("Flatten", Flatten::from_config),
     ("GaussianDropout", GaussianDropout::from_config),
     ("GaussianNoise", GaussianNoise::from_config),
@@ -130,29 +160,51 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("InputLayer", InputLayer::from_config),
     ("LayerNormalization", LayerNormalization::from_config),
     ("LeakyReLU", LeakyReLU::from_config),
+    ("LocallyConnected1D", LocallyConnected1D::from_config),
+    ("LocallyConnected2D", LocallyConnected2D::from_config),
+    ("Masking", Masking::from_config),
     ("MaxPooling1D", MaxPooling1D::from_config),
     ("MaxPooling2D", MaxPooling2D::from_config),
     ("MaxPooling3D", MaxPooling3D::from_config),
     ("Maximum", Maximum::from_config),
     ("Minimum", Minimum::from_config),
+    ("MixUp", RandomPicture::from_config),
     ("Multiply", Multiply::from_config),
     ("Normalization", Normalization::from_config),
     ("PReLU", PReLU::from_config),
     ("Permute", Permute::from_config),
+    ("RMSNormalization", RMSNormalization::from_config),
+    ("RandAugment", RandomPicture::from_config),
     ("RandomBrightness", RandomPicture::from_config),
+    ("RandomColorDegeneration", RandomPicture::from_config),
+    ("RandomColorJitter", RandomPicture::from_config),
     ("RandomContrast", RandomPicture::from_config),
+    ("RandomElasticTransform", RandomPicture::from_config),
+    ("RandomErasing", RandomPicture::from_config),
     ("RandomFlip", RandomPicture::from_config),
+    ("RandomGaussianBlur", RandomPicture::from_config),
+    ("RandomGrayscale", RandomPicture::from_config),
+    ("RandomHeight", RandomPicture::from_config),
+    ("RandomHue", RandomPicture::from_config),
+    ("RandomInvert", RandomPicture::from_config),
+    ("RandomPerspective", RandomPicture::from_config),
+    ("RandomPosterization", RandomPicture::from_config),
     ("RandomRotation", RandomPicture::from_config),
+    ("RandomSaturation", RandomPicture::from_config),
+    ("RandomSharpness", RandomPicture::from_config),
     ("RandomShear", RandomPicture::from_config),
     ("RandomTranslation", RandomPicture::from_config),
+    ("RandomWidth", RandomPicture::from_config),
     ("RandomZoom", RandomPicture::from_config),
     ("ReLU", ReLU::from_config),
     ("RepeatVector", RepeatVector::from_config),
     ("Rescaling", Rescaling::from_config),
     ("Reshape", Reshape::from_config),
+    ("Resizing", Resizing::from_config),
     ("SeparableConv1D", SeparableConv1D::from_config),
     ("SeparableConv2D", SeparableConv2D::from_config),
     ("Softmax", Softmax::from_config),
+    ("Solarization", RandomPicture::from_config),
     ("SpatialDropout1D", SpatialDropout1D::from_config),
     ("SpatialDropout2D", SpatialDropout2D::from_config),
     ("SpatialDropout3D", SpatialDropout3D::from_config),

@@ -7,33 +7,41 @@ use std::sync::Arc;
 use striate_autograd::Var;
 use striate_tensor::{Error, Result, Shape};
 
-/// The classes, and the options that they may have.
-const CLASSES: [&str; 7] = [
+/// The classes that do nothing in prediction.
+pub(super) const CLASSES: [&str; 27] = [
+    "AugMix",
+    "CutMix",
+    "Equalization",
+    "MixUp",
+    "RandAugment",
     "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
     "RandomContrast",
+    "RandomElasticTransform",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHeight",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
     "RandomShear",
     "RandomTranslation",
+    "RandomWidth",
     "RandomZoom",
+    "Solarization",
 ];
-const OPTIONS: [&str; 12] = [
-    "mode",
-    "factor",
-    "x_factor",
-    "y_factor",
-    "height_factor",
-    "width_factor",
-    "fill_mode",
-    "fill_value",
-    "interpolation",
-    "value_range",
-    "data_format",
-    "seed",
-];
+/// What is no option of the picture's change.
+const COMMON: [&str; 6] = ["name", "trainable", "dtype", "batch_shape", "batch_input_shape", "registered_name"];
 
 /// A layer of Keras that changes pictures at random in training, kept so that models which have one can be used and saved again:
-/// `RandomFlip`, `RandomRotation`, `RandomZoom`, `RandomTranslation`, `RandomShear`, `RandomContrast`, `RandomBrightness`.
+/// `RandomFlip`, `RandomRotation`, `RandomZoom`, `RandomContrast`, `RandomErasing`, `CutMix` and more.
 ///
 /// It does what Keras's layer does in prediction: nothing. It does nothing in training either; random changes belong to the
 /// data here, see `augment` of striate-data.
@@ -64,8 +72,9 @@ impl RandomPicture {
     }
 
     pub(crate) fn from_config(config: &Config<'_>) -> Result<Arc<dyn Layer>> {
-        let options = OPTIONS.iter().filter_map(|&key| Some((key.to_string(), config.get(key)?.clone())));
-        Ok(Arc::new(RandomPicture::new(config.class(), options.collect())?))
+        let options = config.entries().filter(|(key, value)| !COMMON.contains(key) && !value.is_null());
+        let options = options.map(|(key, value)| (key.to_string(), value.clone())).collect();
+        Ok(Arc::new(RandomPicture::new(config.class(), options)?))
     }
 }
 

@@ -90,6 +90,17 @@ impl Layer for ReLU {
     }
 
     fn forward(&self, x: &Var, _ctx: &Context<'_>) -> Result<Var> {
+        self.apply(x)
+    }
+
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+}
+
+impl ReLU {
+    /// The function itself.
+    pub(crate) fn apply(&self, x: &Var) -> Result<Var> {
         match (self.max_value, self.threshold) {
             (None, 0.0) if self.negative_slope == 0.0 => return x.relu(),
             (None, 0.0) => return x.activate(Activation::LeakyRelu(self.negative_slope)),

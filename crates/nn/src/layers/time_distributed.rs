@@ -8,7 +8,7 @@ use std::sync::Arc;
 use striate_autograd::Var;
 use striate_tensor::{Error, Result, Shape};
 
-/// Applies a layer to each step of a series by itself, with the same weights: a convolution to each picture of a film.
+/// Applies a layer, or a model, to each step of a series by itself, with the same weights: a convolution to each picture of a film.
 ///
 /// # Shapes
 /// (n, steps, …) → (n, steps, what the layer makes of …). Weights: the inner layer's, under the same names.
@@ -47,7 +47,11 @@ impl TimeDistributed {
         if class == "TimeDistributed" {
             return Err(Error::model("TimeDistributed", "`layer` must be another layer", "TimeDistributed", ""));
         }
-        let layer = Registry::default().layer_from_json(class, &inner["config"])?;
+        let registry = Registry::default();
+        let layer: Arc<dyn Layer> = match class {
+            "Sequential" | "Functional" => Arc::new(registry.graph_from_json(inner)?),
+            _ => registry.layer_from_json(class, &inner["config"])?,
+        };
         Ok(Arc::new(TimeDistributed { layer }))
     }
 }
@@ -60,9 +64,9 @@ impl Layer for TimeDistributed {
     fn config(&self) -> Map<String, Value> {
         let class = self.layer.class_name();
         let mut inner = self.layer.config();
-        inner.insert("name".into(), json!(class.to_lowercase()));
+        inner.entry("name").or_insert_with(|| json!(crate::snake_case(class)));
         let inner = json!({
-            "module": "keras.layers",
+            "module": if class == "Sequential" { "keras" } else { "keras.layers" },
             "class_name": class,
             "config": inner,
             "registered_name": null,

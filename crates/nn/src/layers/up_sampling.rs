@@ -1,12 +1,13 @@
 //! Larger maps from smaller ones.
 
+use super::interpolation::{Interpolation, resample};
 use super::{Sizes, require_axes, require_channels_last};
 use crate::config::Config;
 use crate::layer::{Builder, Context, Layer};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use striate_autograd::Var;
-use striate_tensor::{Error, Result, Shape, Tensor};
+use striate_tensor::{Error, Result, Shape};
 
 /// Longer time series: see [`UpSampling`].
 pub type UpSampling1D = UpSampling<1>;
@@ -15,26 +16,16 @@ pub type UpSampling2D = UpSampling<2>;
 /// Larger volumes: see [`UpSampling`].
 pub type UpSampling3D = UpSampling<3>;
 
-/// Where the elements between the given ones come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Interpolation {
-    /// Each element is repeated.
-    #[default]
-    Nearest,
-    /// Straight lines between the centres of neighbouring elements; the border's elements beyond.
-    Bilinear,
-}
-
 /// Makes each spatial axis `size` times as large.
 ///
 /// # Shapes
 /// (n, spatial…, channels) → (n, spatial · size…, channels).
 ///
 /// # Parameters
-/// size 2; interpolation nearest. Bilinear takes output position i from input position (i + 1/2)/size − 1/2, for images only.
+/// size 2; interpolation nearest, which alone works for more than images.
 ///
 /// # Errors
-/// A size of 0; bilinear interpolation of anything but images.
+/// A size of 0; another interpolation of anything but images.
 ///
 /// Source: <https://keras.io/api/layers/reshaping_layers/up_sampling2d/>.
 #[derive(Debug, Clone)]
@@ -61,34 +52,10 @@ impl<const AXES: usize> UpSampling<AXES> {
 
     pub(crate) fn from_config(config: &Config<'_>) -> Result<Arc<dyn Layer>> {
         require_channels_last(config)?;
-        let interpolation = match config.str("interpolation", Some("nearest"))? {
-            "nearest" => Interpolation::Nearest,
-            "bilinear" => Interpolation::Bilinear,
-            other => {
-                return Err(Error::model(
-                    config.class(),
-                    "`interpolation` must be nearest or bilinear",
-                    format!("`{other}`"),
-                    "",
-                ));
-            }
-        };
+        let name = config.str("interpolation", Some("nearest"))?;
+        let interpolation = Interpolation::from_name(config.class(), name)?;
         Ok(Arc::new(UpSampling::<AXES> { size: config.sizes("size", Some([2; AXES]))?, interpolation }))
     }
-}
-
-/// How much of each of `n` elements each of the n·`factor` results holds: (n·factor, n).
-fn weights_between(n: usize, factor: usize, like: &Tensor) -> Result<Tensor> {
-    let shape = Shape::new(&[n.saturating_mul(factor), n])?;
-    let mut weights = vec![0.0f64; shape.elements()];
-    for (i, row) in weights.chunks_exact_mut(n.max(1)).enumerate() {
-        let at = ((i as f64 + 0.5) / factor as f64 - 0.5).clamp(0.0, (n - 1) as f64);
-        let low = at.floor() as usize;
-        let share = at - at.floor();
-        row[low] += 1.0 - share;
-        row[(low + 1).min(n - 1)] += share;
-    }
-    Tensor::from_vec(weights, shape, like.device())?.cast(like.dtype())
 }
 
 impl<const AXES: usize> Layer for UpSampling<AXES> {
@@ -103,8 +70,7 @@ impl<const AXES: usize> Layer for UpSampling<AXES> {
             map.insert("data_format".into(), json!("channels_last"));
         }
         if AXES == 2 || self.interpolation != Interpolation::Nearest {
-            let name = if self.interpolation == Interpolation::Nearest { "nearest" } else { "bilinear" };
-            map.insert("interpolation".into(), json!(name));
+            map.insert("interpolation".into(), json!(self.interpolation.name()));
         }
         map
     }
@@ -114,10 +80,10 @@ impl<const AXES: usize> Layer for UpSampling<AXES> {
         if self.size.contains(&0) {
             return Err(Error::argument(Self::class(), "size must be at least 1", format!("{:?}", self.size), ""));
         }
-        if self.interpolation == Interpolation::Bilinear && AXES != 2 {
+        if self.interpolation != Interpolation::Nearest && AXES != 2 {
             return Err(Error::argument(
                 Self::class(),
-                "bilinear interpolation is for images",
+                "interpolation is for images",
                 format!("{AXES} spatial axes"),
                 "use interpolation nearest",
             ));
@@ -131,17 +97,10 @@ impl<const AXES: usize> Layer for UpSampling<AXES> {
         let mut y = x.clone();
         for (axis, &factor) in self.size.iter().enumerate().filter(|(_, factor)| **factor != 1) {
             let axis = axis + 1;
-            if self.interpolation == Interpolation::Nearest {
-                y = y.repeat(axis, factor)?;
-                continue;
-            }
-            // One matrix product for each sample (rows) or row (columns).
-            let (n, mut sizes) = (y.shape()[axis], y.shape().to_vec());
-            let before: usize = sizes[..axis].iter().product();
-            let after: usize = sizes[axis + 1..].iter().product();
-            let weights = Var::constant(weights_between(n, factor, y.value())?);
-            sizes[axis] = n.saturating_mul(factor);
-            y = weights.matmul(&y.reshape([before, n, after])?)?.reshape(Shape::new(&sizes)?)?;
+            y = match self.interpolation {
+                Interpolation::Nearest => y.repeat(axis, factor)?,
+                other => resample(&y, axis, y.shape()[axis].saturating_mul(factor), other, false)?,
+            };
         }
         Ok(y)
     }
