@@ -17,6 +17,8 @@ pub fn try_everything(bytes: Vec<u8>) {
     let lenient = LoadOptions { by_name: true, skip_mismatch: true, ..LoadOptions::default() };
     let _ = file.load_into(&mut model, &LoadOptions::default());
     let _ = file.load_into(&mut model, &lenient);
+    let _ = file.saved_training(&model);
     file.tensors().for_each(|(_, tensor)| _ = tensor.to_f32());
-    let _ = file.into_model(&Registry::default(), model.device(), &ModelOptions::default());
+    let Ok(whole) = file.model(&Registry::default(), model.device(), &ModelOptions::default()) else { return };
+    let _ = file.saved_training(&whole.model);
 }

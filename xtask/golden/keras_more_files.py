@@ -2,7 +2,7 @@
 
     python xtask/golden/keras_more_files.py TAG FOLDER [NAME…]
 
-writes FOLDER/TAG_NAME.ENDING.gz for each network below that this Keras can build, and FOLDER/TAG.json with the shapes of the inputs and the
+writes FOLDER/TAG_NAME.ENDING.gz for each network below that this Keras can build (or of those named), and FOLDER/TAG.json.gz with the shapes of the inputs and the
 predictions. Runs under Python 3.6 and newer with Keras 1 (Theano), 2, 3, tf.keras or tf_keras, whichever is installed; `KERAS` says which
 module to import if there are several. Weights and inputs are a formula (`fill`).
 """
@@ -454,8 +454,6 @@ else:
             if MAJOR == 3:
                 outputs += [L.Resizing(5, 4, antialias=True)(x), L.Resizing(5, 5, pad_to_aspect_ratio=True, fill_value=0.5)(x)]
                 outputs += [L.Resizing(4, 4, interpolation="bicubic", antialias=True)(x)]
-                if has("RandomCrop"):
-                    pass
             return Model(image, outputs, "pictures")
 
     if MAJOR == 3:
@@ -632,12 +630,13 @@ def main(tag, folder, wanted):
             "open": any(None in tuple(t.shape)[1:] for t in (model.inputs or [])) if MAJOR > 1 else False,
             "tolerance": getattr(model, "tolerance", 1e-5),
             "inputs": [list(x.shape) for x in inputs],
-            "outputs": [{"shape": list(y.shape), "values": [float(v) for v in y.ravel()]} for y in outputs],
+            "outputs": [{"shape": list(y.shape), "values": [float("%.7g" % v) for v in y.ravel()]} for y in outputs],
         }
         if name in ("sgd", "rmsprop", "adamw", "nadam", "ema", "lion", "trained") and MAJOR == 3:
             report[name]["optimizer"] = [[float(v) for v in np.asarray(w).ravel()] for w in model.optimizer.variables]
-    with open(os.path.join(folder, tag + ".json"), "w") as file:
-        file.write(json.dumps({"keras": VERSION, "networks": report}) + "\n")
+    text = json.dumps({"keras": VERSION, "networks": report}) + "\n"
+    with open(os.path.join(folder, tag + ".json.gz"), "wb") as file:
+        file.write(gzip.compress(text.encode(), 9))
     print("%s: keras %s, %d networks" % (tag, VERSION, len(report)))
 
 

@@ -246,6 +246,7 @@ pub(crate) struct GroupWriter {
     attributes: Vec<(String, Attribute)>,
     groups: BTreeMap<String, GroupWriter>,
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    counts: BTreeMap<String, i64>,
 }
 
 impl GroupWriter {
@@ -280,6 +281,12 @@ impl GroupWriter {
         self.group(group).tensors.insert(name.to_string(), (shape.to_vec(), values));
     }
 
+    /// Adds an integer of 64 bits at a path.
+    pub(crate) fn set_count(&mut self, path: &str, count: i64) {
+        let (group, name) = path.rsplit_once('/').unwrap_or(("", path));
+        self.group(group).counts.insert(name.to_string(), count);
+    }
+
     /// The file whose root this group is.
     ///
     /// # Errors
@@ -294,6 +301,9 @@ impl GroupWriter {
         for (name, (shape, values)) in self.tensors {
             file.create_dataset(&name).with_f32_data(&values).with_shape(&sizes(&shape));
         }
+        for (name, count) in self.counts {
+            file.create_dataset(&name).with_i64_data(&[count]).with_shape(&[]);
+        }
         for (name, group) in self.groups {
             let builder = file.create_group(&name);
             file.add_group(group.build(builder));
@@ -307,6 +317,9 @@ impl GroupWriter {
         }
         for (name, (shape, values)) in self.tensors {
             builder.create_dataset(&name).with_f32_data(&values).with_shape(&sizes(&shape));
+        }
+        for (name, count) in self.counts {
+            builder.create_dataset(&name).with_i64_data(&[count]).with_shape(&[]);
         }
         for (name, group) in self.groups {
             let inner = builder.create_group(&name);

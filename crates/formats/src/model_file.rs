@@ -3,6 +3,7 @@
 use crate::keras::{archive, dialect, h5_weights, model_json, vars_weights};
 use crate::load_weights::LoadOptions;
 use crate::npz;
+use crate::saved_training::SavedTraining;
 use crate::tensor_file::write_tensors;
 use crate::weights_file::{CLASSES, CONFIG, Format, PREPROCESSING, WeightsFile};
 use serde_json::json;
@@ -36,13 +37,35 @@ impl ModelFile {
 /// # Errors
 /// [`Error::Argument`] for another ending; [`Error::Io`] if the file cannot be written; an old one is then as it was.
 pub fn save(file: &ModelFile, path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
+    write(file, None, path.as_ref())
+}
+
+/// [`save`] with the training that the model is in: Keras, and this program, go on from there. Formats that have no place for it, all
+/// but `.keras` and `.h5`, are refused.
+///
+/// # Errors
+/// As [`save`]; [`Error::Argument`] for another format or an optimizer of another class than SGD, RMSprop, Adam, AdamW;
+/// [`Error::Shape`] for a slot of another shape than its weight.
+pub fn save_training(file: &ModelFile, training: &SavedTraining, path: impl AsRef<Path>) -> Result<()> {
+    write(file, Some(training), path.as_ref())
+}
+
+fn write(file: &ModelFile, training: Option<&SavedTraining>, path: &Path) -> Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let ModelFile { model, class_names, preprocessing } = file;
-    let bytes = match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
-        "keras" => archive::write(model, class_names, preprocessing)?,
-        "h5" | "hdf5" if name.ends_with(".weights.h5") => vars_weights::write(model)?,
-        "h5" | "hdf5" => h5_weights::write_model(model, &model_json::of(model), class_names, preprocessing)?,
+    let model = &file.model;
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if training.is_some() && (!matches!(ending, "keras" | "h5" | "hdf5") || name.ends_with(".weights.h5")) {
+        return Err(Error::argument(
+            path.display().to_string(),
+            "a training is kept in .keras and .h5 files",
+            format!("`.{ending}`"),
+            "save the model without it, or under another ending",
+        ));
+    }
+    let bytes = match ending {
+        "keras" => archive::write(file, training)?,
+        "h5" | "hdf5" if name.ends_with(".weights.h5") => vars_weights::write(model, None)?,
+        "h5" | "hdf5" => h5_weights::write_model(file, &model_json::of(model), training)?,
         "npz" => npz::pack(&arrays(model)?)?,
         "safetensors" | "" => return save_safetensors(file, path),
         "onnx" => {
@@ -130,6 +153,14 @@ impl WeightsFile {
     /// # Errors
     /// As [`load`].
     pub fn into_model(self, registry: &Registry, device: &Device, options: &ModelOptions) -> Result<ModelFile> {
+        self.model(registry, device, options)
+    }
+
+    /// [`WeightsFile::into_model`] of a file that is still needed, for its [training](WeightsFile::saved_training) for instance.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn model(&self, registry: &Registry, device: &Device, options: &ModelOptions) -> Result<ModelFile> {
         let config = self.config.as_ref().ok_or_else(|| {
             let place = if self.format == Format::Safetensors { " in its metadata" } else { "" };
             Error::data(
@@ -160,7 +191,7 @@ impl WeightsFile {
         }
         let load = LoadOptions { theano_kernels: options.theano_kernels, ..LoadOptions::default() };
         self.load_into(&mut model, &load)?;
-        Ok(ModelFile { model, class_names: self.class_names, preprocessing: self.preprocessing })
+        Ok(ModelFile { model, class_names: self.class_names.clone(), preprocessing: self.preprocessing.clone() })
     }
 }
 #[cfg(test)]

@@ -120,17 +120,25 @@ fn what_is_written_is_what_keras_read() {
     let mut compared = 0;
     for (name, entry) in expected.as_object().unwrap() {
         // As `striate convert` does.
-        let file = model_file(entry["files"][0].as_str().unwrap());
+        let source = entry["files"][0].as_str().unwrap();
+        let file = model_file(source);
+        let training = open(source).saved_training(&file.model).unwrap();
         for ending in ["keras", "h5", "weights.h5"] {
             let file_name = format!("{name}.{ending}");
             let path = target.path().join(&file_name);
-            save(&file, &path).unwrap();
+            match &training {
+                Some(training) if ending != "weights.h5" => save_training(&file, training, &path).unwrap(),
+                _ => save(&file, &path).unwrap(),
+            }
             let bytes = fs::read(&path).unwrap();
             if ending != "weights.h5" {
                 let back = load(&path, &Registry::default(), &device()).unwrap_or_else(|e| panic!("{file_name}: {e}"));
                 assert_eq!(weights_sha256(&back.model).unwrap(), weights_sha256(&file.model).unwrap(), "{file_name}");
                 assert_eq!(back.model.summary(), file.model.summary(), "{file_name}");
-                save(&back, &path).unwrap();
+                match WeightsFile::read(&path).unwrap().saved_training(&back.model).unwrap() {
+                    Some(training) => save_training(&back, &training, &path).unwrap(),
+                    None => save(&back, &path).unwrap(),
+                }
                 assert_eq!(fs::read(&path).unwrap(), bytes, "{file_name}: written again it has other bytes");
             }
             let Some(sha256) = written["sha256"][&file_name].as_str() else { continue };

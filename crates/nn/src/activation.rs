@@ -107,7 +107,19 @@ impl Composed {
 
     fn from_name(name: &str) -> Option<Composed> {
         use Composed::*;
-        let plain = [HardSilu, Mish, LogSoftmax, LogSigmoid, HardTanh, TanhShrink, HardShrink, SoftShrink, Squareplus];
+        let plain = [
+            HardSilu,
+            Mish,
+            LogSoftmax,
+            LogSigmoid,
+            HardTanh,
+            TanhShrink,
+            HardShrink,
+            SoftShrink,
+            Squareplus,
+            SparsePlus,
+            SparseSigmoid,
+        ];
         let name = if name == "hard_swish" { "hard_silu" } else { name };
         plain.into_iter().find(|composed| composed.name() == name)
     }

@@ -90,7 +90,7 @@ contracts! {
     ];
     dot: [
         LayerContract::of(Dot::new(2, 1)).input([2, 3]).input([3, 4]).output([2, 4]).required(&["axes"]).refuses([3]),
-        LayerContract::of(Dot::new(1, 1).normalize(true)).input([4]).input([4]).output([1]).required(&["axes"]).refuses([5]),
+        LayerContract::of(Dot::new(1, 1).normalize(true)).input([4]).input([4]).output([1]).required(&["axes"]).refuses([]),
         LayerContract::of(Dot::new(-1, -2)).input([2, 2, 3]).input([3, 2]).output([2, 2, 2]).required(&["axes"]).refuses([3]),
     ];
     concatenate: [
@@ -480,6 +480,15 @@ contracts! {
             .weights(&[("kernel", &[4, 4, 2])])
             .required(CONV)
             .refuses([3, 2]),
+    ];
+    spectral_normalization: [
+        LayerContract::of(SpectralNormalization::new(Conv2D::new(3, 2).activation(Tanh)))
+            .input([3, 3, 2])
+            .output([2, 2, 3])
+            .weights(&[("kernel", &[2, 2, 2, 3]), ("bias", &[3])])
+            .states(&[("vector_u", &[1, 3])])
+            .required(&["layer"])
+            .refuses([9]),
     ];
     time_distributed: [
         LayerContract::of(TimeDistributed::new(Dense::new(4).activation(Tanh)))

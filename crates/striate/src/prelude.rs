@@ -17,5 +17,5 @@ pub use striate_tensor::{DType, Device, Error, PadMode, Result, Shape, Tensor};
 pub use striate_train::callback::{CsvLog, EarlyStopping, ReduceLROnPlateau, SaveBest};
 pub use striate_train::loss::{BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError};
 pub use striate_train::metric::{Accuracy, Auc, ConfusionMatrix, F1, Precision, Recall, TopKCategoricalAccuracy};
-pub use striate_train::{Compile, Fit, History, Progress, Training};
+pub use striate_train::{Compile, Fit, History, Progress, Training, continue_training};
 pub use striate_viz::PlotHistory;

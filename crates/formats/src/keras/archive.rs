@@ -2,10 +2,11 @@
 
 use super::{KERAS_VERSION, h5_weights, model_json, vars_weights};
 use crate::hdf5;
+use crate::model_file::ModelFile;
+use crate::saved_training::SavedTraining;
 use crate::weights_file::{CLASSES, Format, PREPROCESSING, TrainingState, WeightsFile, names};
 use crate::zip_archive;
 use serde_json::{Value, json};
-use striate_nn::Model;
 use striate_tensor::{Error, Result};
 
 const CONFIG: &str = "config.json";
@@ -64,11 +65,16 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<WeightsFile> {
 ///
 /// # Errors
 /// What the device reports.
-pub(crate) fn write(model: &Model, class_names: &[String], preprocessing: &str) -> Result<Vec<u8>> {
+pub(crate) fn write(file: &ModelFile, training: Option<&SavedTraining>) -> Result<Vec<u8>> {
+    let ModelFile { model, class_names, preprocessing } = file;
     // A date would make every file another.
     let metadata = json!({ "keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00" }).to_string();
-    let config = model_json::of(model).to_string();
-    let weights = vars_weights::write(model)?;
+    let mut config = model_json::of(model);
+    if let Some(training) = training {
+        config["compile_config"] = training.compile_config();
+    }
+    let config = config.to_string();
+    let weights = vars_weights::write(model, training)?;
     let extras = json!({ CLASSES: class_names, PREPROCESSING: preprocessing }).to_string();
     let mut members = vec![(METADATA, metadata.as_bytes()), (CONFIG, config.as_bytes()), (WEIGHTS, &weights[..])];
     if !class_names.is_empty() || !preprocessing.is_empty() {

@@ -3,6 +3,8 @@
 use super::KERAS_VERSION;
 use crate::hdf5::{Group, GroupWriter};
 use crate::layer_tree::LayerNode;
+use crate::model_file::ModelFile;
+use crate::saved_training::SavedTraining;
 use crate::weights_file::{CLASSES, Format, PREPROCESSING, StoredLayer, TrainingState, WeightsFile, names};
 use serde_json::{Value, json};
 use striate_nn::Model;
@@ -80,12 +82,8 @@ pub(crate) fn write_weights(model: &Model) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// What the device reports.
-pub(crate) fn write_model(
-    model: &Model,
-    config: &Value,
-    class_names: &[String],
-    preprocessing: &str,
-) -> Result<Vec<u8>> {
+pub(crate) fn write_model(file: &ModelFile, config: &Value, training: Option<&SavedTraining>) -> Result<Vec<u8>> {
+    let ModelFile { model, class_names, preprocessing } = file;
     let mut root = GroupWriter::default();
     root.set_text("backend", "tensorflow");
     root.set_text("keras_version", KERAS_VERSION);
@@ -95,6 +93,9 @@ pub(crate) fn write_model(
     }
     if !preprocessing.is_empty() {
         root.set_text(PREPROCESSING, preprocessing);
+    }
+    if let Some(training) = training {
+        training.put_h5(&mut root, model)?;
     }
     put_weights(root.group(WEIGHTS), model)?;
     root.finish()

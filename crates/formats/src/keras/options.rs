@@ -113,7 +113,7 @@ pub(super) fn options_of(original: &str, class: &str, options: &Map<String, Valu
         }
         "LeakyReLU" => renamed(&mut new, "alpha", "negative_slope"),
         "ReLU" if original == "ThresholdedReLU" => renamed(&mut new, "theta", "threshold"),
-        "TimeDistributed" => inner_layer(&mut new),
+        "TimeDistributed" | "SpectralNormalization" => inner_layer(&mut new),
         "UpSampling1D" => renamed(&mut new, "length", "size"),
         "ZeroPadding2D" => four_sides(&mut new, "padding"),
         // Keras 1's way of normalizing; there is only one now.

@@ -2,7 +2,8 @@
 
 use super::options::layer_name;
 use crate::hdf5::{Group, GroupWriter};
-use crate::layer_tree::LayerNode;
+use crate::layer_tree::{LayerNode, Weight};
+use crate::saved_training::SavedTraining;
 use crate::weights_file::{StoredLayer, WeightsFile};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -51,11 +52,10 @@ fn walk(layers: &Group, path: &str, names: &str, found: &mut Vec<StoredLayer>) {
         let vars = layer.groups.get(VARS);
         let name = layer_name(vars.and_then(|vars| vars.text("name")).unwrap_or(group));
         let names = if names.is_empty() { name } else { format!("{names}/{name}") };
-        let mut tensors = vars.map(variables).unwrap_or_default();
-        if tensors.is_empty() {
-            let wrapped = layer.groups.get(WRAPPED).and_then(|inner| inner.groups.get(VARS));
-            tensors = wrapped.map(variables).unwrap_or_default();
-        }
+        // A wrapper's own variables are states and come last, as in a model here.
+        let wrapped = layer.groups.get(WRAPPED).and_then(|inner| inner.groups.get(VARS));
+        let mut tensors = wrapped.map(variables).unwrap_or_default();
+        tensors.extend(vars.map(variables).unwrap_or_default());
         if !tensors.is_empty() {
             let mut stored = StoredLayer::new(path.clone(), tensors);
             stored.path = Some(names.clone());
@@ -87,13 +87,16 @@ pub(crate) fn group_names(layers: &[LayerNode]) -> Vec<String> {
         .collect()
 }
 
-/// A file with the weights of a model.
+/// A file with the weights of a model, and what the optimizer of its training keeps.
 ///
 /// # Errors
 /// What the device reports.
-pub(crate) fn write(model: &Model) -> Result<Vec<u8>> {
+pub(crate) fn write(model: &Model, training: Option<&SavedTraining>) -> Result<Vec<u8>> {
     let mut root = GroupWriter::default();
     root.group(VARS);
+    if let Some(training) = training {
+        training.put_vars(&mut root, model)?;
+    }
     put(&mut root, LAYERS, &LayerNode::as_keras_orders(model).children, model)?;
     root.finish()
 }
@@ -102,8 +105,14 @@ fn put(root: &mut GroupWriter, path: &str, layers: &[LayerNode], model: &Model) 
     for (layer, name) in layers.iter().zip(group_names(layers)) {
         let path = format!("{path}/{name}");
         root.group(&format!("{path}/{VARS}")).set_text("name", &layer.name);
-        let own = if layer.class == "TimeDistributed" { format!("{path}/{WRAPPED}") } else { path.clone() };
-        for (index, weight) in layer.own_trainable_first().into_iter().enumerate() {
+        let is_wrapper = matches!(layer.class.as_str(), "TimeDistributed" | "SpectralNormalization");
+        let (inner, states): (Vec<&Weight>, Vec<&Weight>) = layer
+            .own_trainable_first()
+            .into_iter()
+            .partition(|weight| is_wrapper && !weight.path.ends_with("/vector_u"));
+        let inner = inner.into_iter().enumerate().map(|(i, weight)| (format!("{path}/{WRAPPED}"), i, weight));
+        let states = states.into_iter().enumerate().map(|(i, weight)| (path.clone(), i, weight));
+        for (own, index, weight) in inner.chain(states) {
             let Some(value) = model.weight(&weight.path) else { continue };
             let values = value.cast(DType::F32)?.to_vec::<f32>()?;
             root.set_tensor(&format!("{own}/{VARS}/{index}"), value.shape(), values);

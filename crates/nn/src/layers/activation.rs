@@ -137,7 +137,7 @@ impl SoftmaxAlong {
         let axis = if self.axis < 0 { self.axis + rank as i64 } else { self.axis };
         usize::try_from(axis).ok().filter(|axis| (1..rank).contains(axis)).ok_or_else(|| {
             let received = format!("axis {} of rank {rank}", self.axis);
-            Error::argument("Softmax", "the axis must be one of the sample's", received, "axis 0 counts samples")
+            Error::shape("Softmax", "the axis must be one of the sample's", received, "axis 0 counts samples")
         })
     }
 }

@@ -58,7 +58,7 @@ impl Dot {
             let wanted = if given < 0 { given + rank as i64 } else { given };
             if !(1..rank as i64).contains(&wanted) {
                 let rule = "each axis must be one of the sample's";
-                return Err(Error::argument("Dot", rule, format!("axis {given} of rank {rank}"), ""));
+                return Err(Error::shape("Dot", rule, format!("axis {given} of rank {rank}"), ""));
             }
             *axis = wanted as usize;
         }

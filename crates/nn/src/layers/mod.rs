@@ -44,6 +44,7 @@ mod resizing;
 mod rms_normalization;
 mod separable_conv;
 mod spatial_dropout;
+mod spectral_normalization;
 mod time_distributed;
 mod unit_normalization;
 mod up_sampling;
@@ -98,6 +99,7 @@ pub use resizing::{AspectRatio, Resizing};
 pub use rms_normalization::RMSNormalization;
 pub use separable_conv::{SeparableConv, SeparableConv1D, SeparableConv2D};
 pub use spatial_dropout::{SpatialDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
+pub use spectral_normalization::SpectralNormalization;
 pub use time_distributed::TimeDistributed;
 pub use unit_normalization::UnitNormalization;
 pub use up_sampling::{UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
@@ -208,6 +210,7 @@ pub(crate) const CONSTRUCTORS: &[(&str, Constructor)] = &[
     ("SpatialDropout1D", SpatialDropout1D::from_config),
     ("SpatialDropout2D", SpatialDropout2D::from_config),
     ("SpatialDropout3D", SpatialDropout3D::from_config),
+    ("SpectralNormalization", SpectralNormalization::from_config),
     ("Subtract", Subtract::from_config),
     ("TimeDistributed", TimeDistributed::from_config),
     ("UnitNormalization", UnitNormalization::from_config),

@@ -1,6 +1,7 @@
 //! Cross-entropy of yes-or-no probabilities.
 
-use super::{EPSILON, Loss, mean_of_sample, same_shape};
+use super::{EPSILON, Loss, class_with, mean_of_sample, same_shape};
+use serde_json::Value;
 use striate_autograd::Var;
 use striate_tensor::{Error, Result, Tensor, UnaryOp};
 
@@ -51,6 +52,10 @@ impl Loss for BinaryCrossentropy {
 impl Loss for BinaryCrossentropyWith {
     fn name(&self) -> &'static str {
         "binary_crossentropy"
+    }
+
+    fn config(&self) -> Value {
+        class_with("BinaryCrossentropy", self.label_smoothing, self.from_logits)
     }
 
     fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {

@@ -1,6 +1,7 @@
 //! Cross-entropy between distributions over classes.
 
-use super::{EPSILON, Loss, mean_of_sample, same_shape};
+use super::{EPSILON, Loss, class_with, mean_of_sample, same_shape};
+use serde_json::Value;
 use striate_autograd::Var;
 use striate_tensor::{Error, ReduceOp, Result, Tensor, UnaryOp};
 
@@ -52,6 +53,10 @@ impl Loss for CategoricalCrossentropy {
 impl Loss for CategoricalCrossentropyWith {
     fn name(&self) -> &'static str {
         "categorical_crossentropy"
+    }
+
+    fn config(&self) -> Value {
+        class_with("CategoricalCrossentropy", self.label_smoothing, self.from_logits)
     }
 
     fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {

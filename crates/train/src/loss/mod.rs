@@ -8,6 +8,7 @@ pub use binary::{BinaryCrossentropy, BinaryCrossentropyWith};
 pub use categorical::{CategoricalCrossentropy, CategoricalCrossentropyWith};
 pub use regression::{MeanAbsoluteError, MeanSquaredError};
 
+use serde_json::{Value, json};
 use std::fmt::Debug;
 use striate_autograd::Var;
 use striate_tensor::{Error, ReduceOp, Result, Tensor};
@@ -16,6 +17,10 @@ use striate_tensor::{Error, ReduceOp, Result, Tensor};
 pub trait Loss: Debug + Send + Sync {
     /// Keras's name, `categorical_crossentropy`.
     fn name(&self) -> &'static str;
+    /// The loss in Keras's words, for files: its name, or class and options where these are not Keras's defaults.
+    fn config(&self) -> Value {
+        json!(self.name())
+    }
     /// One value for each sample, (n).
     ///
     /// # Errors
@@ -37,6 +42,18 @@ fn same_shape(loss: &str, prediction: &Var, target: &Tensor) -> Result<()> {
         format!("prediction {}, target {}", prediction.shape(), target.shape()),
         "class indices become one-hot rows with one_hot",
     ))
+}
+
+/// A loss of Keras's with options.
+fn class_with(class: &str, label_smoothing: f32, from_logits: bool) -> Value {
+    // As people write it: 0.1, where the nearest float32 as a double would read 0.10000000149011612.
+    let smoothing = label_smoothing.to_string().parse::<f64>().unwrap_or(f64::from(label_smoothing));
+    json!({
+        "module": "keras.losses",
+        "class_name": class,
+        "config": { "from_logits": from_logits, "label_smoothing": smoothing },
+        "registered_name": null,
+    })
 }
 
 /// The mean over all axes but the first.

@@ -5,6 +5,7 @@ mod callbacks;
 mod class_weights;
 mod fit;
 mod frozen_base;
+mod keras_training;
 mod losses;
 mod memory;
 mod metrics;

@@ -70,7 +70,7 @@ impl Question<'_> {
                 answer["softmax"] = json!({ "largest": largest, "total": total, "units": all.len() });
                 json!((before - largest).exp() / total)
             }
-            (Activation::Softmax, None) => Value::Null,
+            (Activation::Softmax, None) | (Activation::Composed(_), _) => Value::Null,
         };
     }
 }

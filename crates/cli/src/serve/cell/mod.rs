@@ -57,7 +57,7 @@ pub fn explain(network: &Network, snapshot: &Snapshot, layer: usize, cell: Cell)
         "Flatten" | "Reshape" | "Dropout" | "SpatialDropout1D" | "SpatialDropout2D" | "GaussianDropout"
         | "GaussianNoise" => question.copy(),
         "Activation" | "ReLU" | "LeakyReLU" | "ELU" | "Rescaling" | "PReLU" => question.function(),
-        "Softmax" => question.softmax_layer(),
+        "Softmax" if matches!(question.node.config["axis"].as_i64(), None | Some(-1)) => question.softmax_layer(),
         "ZeroPadding2D" => question.zero_padding(),
         "Add" | "Subtract" | "Multiply" | "Average" | "Maximum" | "Minimum" => question.merge(),
         "Concatenate" => question.concatenate(),
