@@ -21,7 +21,7 @@ import numpy as np
 
 keras = importlib.import_module(os.environ.get("KERAS", "keras"))
 L = importlib.import_module(os.environ.get("KERAS", "keras") + ".layers") if "." not in os.environ.get("KERAS", "keras") else keras.layers
-VERSION = keras.__version__
+VERSION = getattr(keras, "__version__", None) or importlib.import_module("tensorflow").__version__
 MAJOR = int(VERSION.split(".")[0])
 BATCH = 2
 
@@ -553,7 +553,10 @@ else:
 
 def give_weights(model):
     values = []
-    names = [w.path if hasattr(w, "path") else w.name for w in model.weights]
+    # Before tf.keras the values came by layer, whatever the order of the weights.
+    is_old = MAJOR < 3 and keras.__name__ == "keras"
+    weights = [w for layer in model.layers for w in layer.weights] if is_old else model.weights
+    names = [w.path if hasattr(w, "path") else w.name for w in weights]
     for seed, (value, name) in enumerate(zip(model.get_weights(), names)):
         value = np.asarray(value)
         if value.dtype.kind not in "fV" or value.shape == () or "seed" in name:
@@ -601,6 +604,8 @@ def main(tag, folder, wanted):
             if not hasattr(model, "is_done"):
                 give_weights(model)
             inputs, outputs, has_words = answers(model)
+            if not all(np.isfinite(y).all() for y in outputs):
+                raise ValueError("its predictions are not finite")
         except Exception as error:  # this Keras cannot
             print("%s: %s cannot: %s %s" % (tag, name, type(error).__name__, str(error)[:300]), file=sys.stderr)
             continue

@@ -1,6 +1,7 @@
 //! A model's layers as files see them: by name, class and nesting, each with its weights.
 
-use crate::keras::order::layers_in_order;
+use crate::keras::options::layer_name;
+use crate::keras::order::{layers_as_read, layers_in_order};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use striate_nn::{Model, WeightSpec};
@@ -52,19 +53,31 @@ impl LayerNode {
     /// The tree with layers in the order in which Keras will have them when it has read the model's config.
     pub(crate) fn as_keras_orders(model: &Model) -> LayerNode {
         let mut tree = LayerNode::of(model);
-        tree.sort(&model.graph().to_json());
+        tree.sort_by(&model.graph().to_json(), &layers_in_order);
         tree
     }
 
-    fn sort(&mut self, entry: &Value) {
+    /// The tree with layers in the order in which a file's config lists them, which is that of its groups and of its optimizer's
+    /// variables; in Keras's where there is no config.
+    pub(crate) fn as_listed(model: &Model, config: Option<&Value>) -> LayerNode {
+        let mut tree = LayerNode::of(model);
+        tree.sort_by(&model.graph().to_json(), &layers_as_read);
+        if let Some(config) = config {
+            tree.sort_by(config, &|config: &Value| (0..layers_of(config).len()).collect());
+        }
+        tree
+    }
+
+    fn sort_by(&mut self, entry: &Value, order: &dyn Fn(&Value) -> Vec<usize>) {
         let (config, ..) = container(entry);
-        let order = layers_in_order(config);
-        let layers = config["layers"].as_array().map_or(&[][..], Vec::as_slice);
-        let names: Vec<&str> = order.into_iter().map(|i| name_of(&layers[i])).collect();
-        self.children.sort_by_key(|child| names.iter().position(|name| *name == child.name));
+        let layers = layers_of(config);
+        let names: Vec<String> = order(config).into_iter().map(|i| layer_name(name_of(&layers[i]))).collect();
+        // What is not listed was put in by this program and has no weights.
+        let place = |child: &LayerNode| names.iter().position(|name| *name == child.name).unwrap_or(usize::MAX);
+        self.children.sort_by_cached_key(place);
         for child in &mut self.children {
-            if let Some(entry) = layers.iter().find(|entry| name_of(entry) == child.name) {
-                child.sort(entry);
+            if let Some(entry) = layers.iter().find(|entry| layer_name(name_of(entry)) == child.name) {
+                child.sort_by(entry, order);
             }
         }
     }
@@ -105,6 +118,11 @@ fn container(entry: &Value) -> (&Value, &str, bool) {
         return (&inner["config"], inner["class_name"].as_str().unwrap_or_default(), true);
     }
     (&entry["config"], class, false)
+}
+
+/// The layers of a model's config, which older Kerases wrote as a bare list.
+fn layers_of(config: &Value) -> &[Value] {
+    config.as_array().or_else(|| config["layers"].as_array()).map_or(&[][..], Vec::as_slice)
 }
 
 fn name_of(entry: &Value) -> &str {

@@ -49,7 +49,7 @@ impl WeightsFile {
     /// # Errors
     /// As [`load_weights`].
     pub fn load_into(&self, model: &mut Model, options: &LoadOptions) -> Result<LoadReport> {
-        let tree = LayerNode::of(model);
+        let tree = LayerNode::as_listed(model, self.config.as_ref());
         let pairing = pair(&tree, self, options);
         let mut report = LoadReport::default();
         let mut fitting = Vec::new();

@@ -115,7 +115,7 @@ impl WeightsFile {
         if tensors.is_empty() || layout.slots.is_empty() {
             return Ok(Vec::new());
         }
-        let tree = LayerNode::of(model);
+        let tree = LayerNode::as_listed(model, self.config.as_ref());
         let weights = tree.trained();
         let refuse = |received: String| {
             let rule = format!("the optimizer must keep {} for each trained weight", layout.slots.join(", "));

@@ -384,7 +384,10 @@ impl Graph {
                 if let Some(graph) = member.layer.as_graph().filter(|graph| graph.outputs.len() > 1) {
                     let results = graph.results(&arguments, &context).map_err(|error| error.at(&member.name))?;
                     for (j, other) in self.steps.iter().enumerate().skip(i).take_while(|(_, s)| s.call == step.call) {
-                        values[j] = results.get(other.part).cloned();
+                        let value = results.get(other.part).cloned();
+                        // Of several results the first is the layer's.
+                        let is_noted = run.captures() && other.part == 0;
+                        values[j] = if is_noted { value.map(|value| run.note(&context.path, value)) } else { value };
                     }
                     continue;
                 }
@@ -392,8 +395,8 @@ impl Graph {
                 values[i] = Some(if run.captures() { run.note(&context.path, value) } else { value });
             } else if run.captures() {
                 let path = join(weights.path, &self.members[step.member].name);
-                // Of several results the first is the layer's.
-                if step.part == 0 {
+                // Results of a call that was made have been noted.
+                if step.inputs.is_empty() || self.members[step.member].layer.as_graph().is_none() {
                     values[i] = values[i].take().map(|value| run.note(&path, value));
                 }
             }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use striate_autograd::Var;
 use striate_nn::layers::*;
-use striate_nn::{BuildOptions, Call, Instance, Model, Registry, Run, Sequential, Symbol};
+use striate_nn::{BuildOptions, Call, Instance, Model, PartEnd, Registry, Run, Sequential, Symbol};
 use striate_tensor::Activation::Relu;
 use striate_tensor::{Device, Error, Key, Shape, Tensor};
 use striate_testkit::reference;
@@ -167,9 +167,42 @@ fn a_nested_model_takes_the_input_it_was_built_for() {
     let device = reference::device();
     let error = Sequential::new([6, 6, 1]).add(inner(&device)).graph().unwrap_err().to_string();
     assert!(error.starts_with("inner: inner: a nested model takes the inputs it was built for"), "{error}");
-    let error = two_by_two(&device).call([&Symbol::input([6, 6, 1]).unwrap(), &Symbol::input([3]).unwrap()]);
-    let error = error.unwrap_err().to_string();
-    assert!(error.contains("a nested model must have one output") && error.contains("Concatenate"), "{error}");
+}
+
+#[test]
+fn a_nested_model_may_have_several_outputs() {
+    let device = reference::device();
+    let inner = two_by_two(&device);
+    let (image, facts) = (Symbol::input([6, 6, 1]).unwrap(), Symbol::input([3]).unwrap());
+    let results = inner.clone().call([&image, &facts]).unwrap().results();
+    let [class, number] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((class.shape().as_slice(), number.shape().as_slice()), (&[4][..], &[1][..]));
+    // The second first, and the first twice.
+    let sum = Add.call([number, class]).unwrap();
+    let outer =
+        Model::from_symbols("outer", &[image, facts], &[sum.clone(), class.clone()], &BuildOptions::on(&device))
+            .unwrap();
+    assert_eq!(outer.parameter_count(), inner.parameter_count());
+    assert_eq!(outer.graph().total_multiply_adds(), inner.graph().total_multiply_adds(), "computed once");
+    let x = [random([2, 6, 6, 1], 1, &device), random([2, 3], 2, &device)];
+    let inside = inner.predict_on(&x).unwrap();
+    let outside = outer.predict_on(&x).unwrap();
+    assert_eq!(values(&outside[1]), values(&inside[0]));
+    assert_eq!(values(&outside[0]), values(&inside[1].add(&inside[0]).unwrap()));
+    // The JSON says which result is meant, and a part that ends with one of them has it.
+    let json = outer.graph().to_json();
+    let graph = Registry::default().graph_from_json(&json).unwrap();
+    assert_eq!(graph.to_json(), json);
+    let mut again = Model::from_graph(graph, &BuildOptions::on(&device)).unwrap();
+    for (spec, value) in outer.weights() {
+        again.set_weight(&spec.path, value).unwrap();
+    }
+    assert_eq!(values(&again.predict_on(&x).unwrap()[0]), values(&outside[0]));
+    let captured = outer.activations(&x, &["two_by_two", "two_by_two/number"]).unwrap();
+    assert_eq!(values(&captured["two_by_two"]), values(&inside[0]));
+    assert_eq!(values(&captured["two_by_two/number"]), values(&inside[1]));
+    let part = outer.part("add", PartEnd::Output, &[]).unwrap();
+    assert_eq!(values(&part.predict_on(&x).unwrap()[0]), values(&outside[0]));
 }
 
 #[test]

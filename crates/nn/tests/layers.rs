@@ -333,6 +333,13 @@ contracts! {
             .states(&[("moving_mean", &[4]), ("moving_variance", &[4])])
             .refuses([0])
             .differs_in_training(),
+        LayerContract::of(BatchNormalization::new().axis(1))
+            .input([2, 3, 2])
+            .output([2, 3, 2])
+            .weights(&[("gamma", &[2]), ("beta", &[2])])
+            .states(&[("moving_mean", &[2]), ("moving_variance", &[2])])
+            .refuses([2, 0, 3])
+            .differs_in_training(),
         LayerContract::of(LayerNormalization::new())
             .input([2, 4])
             .output([2, 4])

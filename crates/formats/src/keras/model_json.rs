@@ -1,6 +1,7 @@
 //! A model's config as Keras 3 writes it, and what a config says beside its layers.
 
 use super::options::layer_name;
+use super::order::layers_in_order;
 use serde_json::{Value, json};
 use striate_nn::{Model, Registry};
 use striate_tensor::{Error, Result};
@@ -10,7 +11,20 @@ pub(crate) fn of(model: &Model) -> Value {
     let mut value = model.graph().to_json();
     let frozen: Vec<String> = frozen_layers(model);
     complete(&mut value, "", &frozen);
+    reorder(&mut value);
     value
+}
+
+/// Lists the layers as Keras will have them: its groups of weights and its optimizer's variables are numbered so.
+fn reorder(entry: &mut Value) {
+    if let Some(wrapped) = entry["config"].get_mut("layer").filter(|inner| inner["config"]["layers"].is_array()) {
+        reorder(wrapped);
+    }
+    let order = layers_in_order(&entry["config"]);
+    let Some(layers) = entry["config"].get_mut("layers").and_then(Value::as_array_mut) else { return };
+    let mut old: Vec<Value> = std::mem::take(layers);
+    layers.extend(order.into_iter().map(|i| old[i].take()));
+    layers.iter_mut().for_each(reorder);
 }
 
 /// The layers with weights that would be trained but for being frozen, every one of them.

@@ -33,9 +33,9 @@ pub(super) struct Translated {
 /// [`Error::Model`] for an operation that is called more than once.
 pub(super) fn translate(entry: &Value) -> Result<Option<Translated>> {
     let class = entry["class_name"].as_str().unwrap_or_default();
-    // In `.h5` files the module is missing; every layer says whether it is trained.
+    // In `.h5` files the module is missing; a layer has a type or says whether it is trained.
     let has_arguments = entry["inbound_nodes"][0].get("args").is_some();
-    let is_bare = ["trainable", "layers", "batch_shape"].iter().all(|key| entry["config"].get(key).is_none());
+    let is_bare = ["trainable", "dtype", "layers", "batch_shape"].iter().all(|key| entry["config"].get(key).is_none());
     let is_new = match entry["module"].as_str() {
         Some(module) => module.starts_with("keras.src.ops."),
         None => has_arguments && is_bare,

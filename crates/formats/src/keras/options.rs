@@ -31,6 +31,8 @@ pub(super) fn class_of(class: &str, options: &Map<String, Value>) -> String {
         "GlobalAvgPool2D" => "GlobalAveragePooling2D",
         "GlobalAvgPool3D" => "GlobalAveragePooling3D",
         "ThresholdedReLU" => "ReLU",
+        // A scale for each channel.
+        "Rescaling" if options.get("scale").is_some_and(Value::is_array) => "Normalization",
         "Model" => "Functional",
         "Merge" => match options.get("mode").and_then(Value::as_str) {
             Some("sum") => "Add",
@@ -114,6 +116,7 @@ pub(super) fn options_of(original: &str, class: &str, options: &Map<String, Valu
         "LeakyReLU" => renamed(&mut new, "alpha", "negative_slope"),
         "ReLU" if original == "ThresholdedReLU" => renamed(&mut new, "theta", "threshold"),
         "TimeDistributed" | "SpectralNormalization" => inner_layer(&mut new),
+        "Normalization" if original.ends_with("Rescaling") => statistics_of_scales(&mut new),
         "UpSampling1D" => renamed(&mut new, "length", "size"),
         "ZeroPadding2D" => four_sides(&mut new, "padding"),
         // Keras 1's way of normalizing; there is only one now.
@@ -128,6 +131,27 @@ pub(super) fn options_of(original: &str, class: &str, options: &Map<String, Valu
     // The weights come from the file: how they once started need not be known.
     new.retain(|key, value| !key.ends_with("_initializer") || value.is_null() || Initializer::from_json(value).is_ok());
     new
+}
+
+/// s·x + o as a normalisation: mean −o/s, variance 1/s². A negative scale has none, and keeps its options for the layer to refuse.
+fn statistics_of_scales(options: &mut Map<String, Value>) {
+    let numbers = |value: Option<&Value>, count: usize| match value {
+        Some(Value::Array(list)) => list.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>(),
+        Some(one) => one.as_f64().map(|one| vec![one; count]),
+        None => Some(vec![0.0; count]),
+    };
+    let Some(scales) = numbers(options.get("scale"), 0) else { return };
+    let Some(offsets) = numbers(options.get("offset"), scales.len()) else { return };
+    if scales.iter().any(|&scale| scale <= 0.0 || !scale.is_finite()) || offsets.len() != scales.len() {
+        options.insert("mean".into(), json!("scales must be positive"));
+        options.insert("variance".into(), Value::Null);
+        return;
+    }
+    options.shift_remove("scale");
+    options.shift_remove("offset");
+    options.insert("axis".into(), json!(-1));
+    options.insert("mean".into(), scales.iter().zip(&offsets).map(|(scale, offset)| -offset / scale).collect());
+    options.insert("variance".into(), scales.iter().map(|scale| 1.0 / (scale * scale)).collect());
 }
 
 /// The layer inside a wrapper, if it is no model.
@@ -223,6 +247,15 @@ mod tests {
         assert_eq!(options("ZeroPadding2D", json!({"padding": [1, 2, 3, 4]})), json!({"padding": [[1, 2], [3, 4]]}));
         assert_eq!(class_of("Merge", json!({"mode": "concat"}).as_object().unwrap()), "Concatenate");
         assert_eq!(options("Merge", json!({"mode": "concat", "concat_axis": 3}))["axis"], 3);
+    }
+
+    #[test]
+    fn a_scale_for_each_channel() {
+        let scales = json!({ "name": "s", "scale": [2.0, 4.0], "offset": 1.0 });
+        assert_eq!(class_of("Rescaling", scales.as_object().unwrap()), "Normalization");
+        let expected = json!({ "name": "s", "axis": -1, "mean": [-0.5, -0.25], "variance": [0.25, 0.0625] });
+        assert_eq!(options("Rescaling", scales), expected);
+        assert_eq!(class_of("Rescaling", json!({ "scale": 2.0 }).as_object().unwrap()), "Rescaling");
     }
 
     #[test]

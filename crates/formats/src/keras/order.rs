@@ -11,15 +11,34 @@ type Call = (usize, usize);
 /// The indices of a functional model's layers in Keras's order, from its config; the plain order for any other model or a config
 /// with names that do not fit.
 pub(crate) fn layers_in_order(config: &Value) -> Vec<usize> {
+    ordered(config, &|_| true)
+}
+
+/// The same for a model that may have been read from a file: without the layers that this program put in, which the file's order
+/// does not know. They have no weights.
+pub(crate) fn layers_as_read(config: &Value) -> Vec<usize> {
+    let is_inserted = |layer: &Value| {
+        let name = layer["name"].as_str().unwrap_or_default();
+        match layer["class_name"].as_str() {
+            Some("Permute") => name.contains("_channels_first") || name.contains("_channels_last"),
+            Some("Rescaling") => name.ends_with("_scaled"),
+            Some("Activation") => name.ends_with("_hard_sigmoid"),
+            _ => false,
+        }
+    };
+    ordered(config, &|layer| !is_inserted(layer))
+}
+
+fn ordered(config: &Value, counts: &dyn Fn(&Value) -> bool) -> Vec<usize> {
     let layers = config["layers"].as_array().map_or(&[][..], Vec::as_slice);
     let plain = || (0..layers.len()).collect();
     if !config["output_layers"].is_array() {
         return plain();
     }
-    in_order(config, layers).filter(|order| order.len() == layers.len()).unwrap_or_else(plain)
+    in_order(config, layers, counts).filter(|order| order.len() == layers.len()).unwrap_or_else(plain)
 }
 
-fn in_order(config: &Value, layers: &[Value]) -> Option<Vec<usize>> {
+fn in_order(config: &Value, layers: &[Value], counts: &dyn Fn(&Value) -> bool) -> Option<Vec<usize>> {
     let indices: HashMap<&str, usize> =
         layers.iter().enumerate().filter_map(|(i, layer)| Some((layer["name"].as_str()?, i))).collect();
     let call = |reference: &Value| -> Option<Call> {
@@ -62,7 +81,7 @@ fn in_order(config: &Value, layers: &[Value]) -> Option<Vec<usize>> {
         depth_of_call.insert(call, depth);
         for input in inputs_of(call)? {
             let below = depth_of_call.entry(input).or_insert(0);
-            *below = (*below).max(depth + 1);
+            *below = (*below).max(depth + usize::from(counts(&layers[call.0])));
         }
     }
     // Inputs that no output needs come last of all.

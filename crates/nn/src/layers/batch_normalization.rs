@@ -24,13 +24,13 @@ use striate_tensor::{Error, ReduceOp, Result, Shape};
 /// momentum 0.99; epsilon 0.001; a scale and an offset. gamma starts at 1, beta at 0, the moving mean at 0, the moving variance at 1.
 ///
 /// # Errors
-/// An input without channels; an axis that is not the last.
+/// An input without channels; an axis that the sample does not have.
 ///
 /// Source: <https://keras.io/api/layers/normalization_layers/batch_normalization/>; Ioffe and Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>.
 #[derive(Debug, Clone)]
 pub struct BatchNormalization {
-    /// −1, or the last axis counted with the batch axis, as older files have it.
+    /// The channels' axis, counted with the batch axis or from the end.
     axis: i64,
     momentum: f32,
     epsilon: f32,
@@ -69,6 +69,8 @@ impl BatchNormalization {
     }
 
     setters! {
+        /// The axis of the channels, counted with the batch axis or from the end. Default −1.
+        axis: i64 => |axis| axis;
         /// How much of the moving statistics each training step keeps. Default 0.99.
         momentum: f32 => |momentum| momentum;
         /// What is added to the variance. Default 0.001.
@@ -117,6 +119,20 @@ impl BatchNormalization {
         }))
     }
 
+    /// The channels' axis in a batch of `rank` axes.
+    fn resolved(&self, rank: usize) -> Result<usize> {
+        let axis = if self.axis < 0 { self.axis + rank as i64 } else { self.axis };
+        usize::try_from(axis).ok().filter(|axis| (1..rank).contains(axis)).ok_or_else(|| {
+            let received = format!("axis {} of rank {rank}", self.axis);
+            Error::shape(
+                "BatchNormalization",
+                "the axis must be one of the sample's",
+                received,
+                "axis 0 counts samples",
+            )
+        })
+    }
+
     /// The batch's mean and variance of each channel, and x less its mean; the moving statistics learn of them.
     fn statistics(&self, x: &Var, ctx: &Context<'_>) -> Result<(Var, Var)> {
         let axes: Vec<usize> = (0..x.shape().rank() - 1).collect();
@@ -154,7 +170,6 @@ impl Layer for BatchNormalization {
     }
 
     fn build(&self, input: &Shape, builder: &mut Builder) -> Result<Shape> {
-        let channels = input.channels();
         if input.rank() == 0 || input.elements() == 0 {
             return Err(Error::shape(
                 "BatchNormalization",
@@ -163,14 +178,7 @@ impl Layer for BatchNormalization {
                 "",
             ));
         }
-        if self.axis != -1 && self.axis != input.rank() as i64 {
-            return Err(Error::argument(
-                "BatchNormalization",
-                "the axis must be the last one",
-                format!("axis {} of {}", self.axis, crate::graph::batch_shape(input)),
-                "permute the axes first",
-            ));
-        }
+        let channels = input[self.resolved(input.rank() + 1)? - 1];
         if self.scale {
             builder.weight("gamma", channels, self.gamma_initializer).regularizer(self.gamma_regularizer);
         }
@@ -183,6 +191,21 @@ impl Layer for BatchNormalization {
     }
 
     fn forward(&self, x: &Var, ctx: &Context<'_>) -> Result<Var> {
+        let rank = x.shape().rank();
+        let axis = self.resolved(rank)?;
+        if axis == rank - 1 {
+            return self.last_axis(x, ctx);
+        }
+        // The channels change places with the last axis, before and after.
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(axis, rank - 1);
+        self.last_axis(&x.permute(&order)?, ctx)?.permute(&order)
+    }
+}
+
+impl BatchNormalization {
+    /// The layer on channels that come last.
+    fn last_axis(&self, x: &Var, ctx: &Context<'_>) -> Result<Var> {
         let takes_statistics = ctx.is_training() && !ctx.is_frozen();
         let (centred, variance) = if takes_statistics {
             self.statistics(x, ctx)?

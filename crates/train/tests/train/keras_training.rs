@@ -102,7 +102,10 @@ fn what_this_program_wrote_went_on_in_keras() {
         let mut bytes = Vec::new();
         let packed = fs::read(folder().join(format!("{name}.gz"))).unwrap();
         GzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
-        assert!(fs::read(&again).unwrap() == bytes, "{name} is not what Keras read: run xtask/golden/keras_training.py");
+        assert!(
+            fs::read(&again).unwrap() == bytes,
+            "{name} is not what Keras read: run xtask/golden/keras_training.py"
+        );
         steps(&mut training, 5, 3);
         agrees(name, &model, weights);
     }
