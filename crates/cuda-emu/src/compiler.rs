@@ -40,10 +40,10 @@ pub(crate) fn kernels(source: &str) -> Vec<String> {
     text.split("__global__")
         .skip(1)
         .filter_map(|mut after| {
-            if let Some((before, bounds)) = after.split_once("__launch_bounds__") {
-                if before.trim() == "void" {
-                    after = bounds.split_once(')')?.1;
-                }
+            if let Some((before, bounds)) = after.split_once("__launch_bounds__")
+                && before.trim() == "void"
+            {
+                after = bounds.split_once(')')?.1;
             }
             let head = after.split_once('(')?.0;
             head.split_whitespace().last().map(str::to_string)

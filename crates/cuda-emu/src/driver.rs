@@ -123,11 +123,11 @@ export! {
     }
 
     fn cuMemsetD16Async(to: CUdeviceptr, value: c_ushort, count: usize, stream: CUstream) -> CUresult {
-        if to % 2 != 0 { CUresult::CUDA_ERROR_INVALID_VALUE } else { set(stream, to, &value.to_ne_bytes(), count) }
+        if !to.is_multiple_of(2) { CUresult::CUDA_ERROR_INVALID_VALUE } else { set(stream, to, &value.to_ne_bytes(), count) }
     }
 
     fn cuMemsetD32Async(to: CUdeviceptr, value: c_uint, count: usize, stream: CUstream) -> CUresult {
-        if to % 4 != 0 { CUresult::CUDA_ERROR_INVALID_VALUE } else { set(stream, to, &value.to_ne_bytes(), count) }
+        if !to.is_multiple_of(4) { CUresult::CUDA_ERROR_INVALID_VALUE } else { set(stream, to, &value.to_ne_bytes(), count) }
     }
 
     fn cuModuleLoadData(module: *mut CUmodule, image: *const c_void) -> CUresult {

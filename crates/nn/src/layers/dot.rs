@@ -65,7 +65,7 @@ impl Dot {
         Ok(axes)
     }
 
-    fn two<'a, T>(inputs: &'a [T]) -> Result<[&'a T; 2]> {
+    fn two<T>(inputs: &[T]) -> Result<[&T; 2]> {
         match inputs {
             [a, b] => Ok([a, b]),
             _ => Err(Error::shape("Dot", "the layer takes two inputs", format!("{} inputs", inputs.len()), "")),
