@@ -55,7 +55,11 @@ fn walk(layers: &Group, path: &str, names: &str, found: &mut Vec<StoredLayer>) {
         // A wrapper's own variables are states and come last, as in a model here.
         let wrapped = layer.groups.get(WRAPPED).and_then(|inner| inner.groups.get(VARS));
         let mut tensors = wrapped.map(variables).unwrap_or_default();
-        tensors.extend(vars.map(variables).unwrap_or_default());
+        let own = vars.map(variables).unwrap_or_default();
+        // SpectralNormalization keeps its layer's kernel a second time, before what is its own.
+        let is_copy = |copy: &crate::StoredTensor| tensors.first().is_some_and(|kernel| kernel.shape() == copy.shape());
+        let copies = usize::from(own.len() > 1 && is_copy(&own[0]));
+        tensors.extend(own.into_iter().skip(copies));
         if !tensors.is_empty() {
             let mut stored = StoredLayer::new(path.clone(), tensors);
             stored.path = Some(names.clone());
@@ -111,6 +115,9 @@ fn put(root: &mut GroupWriter, path: &str, layers: &[LayerNode], model: &Model) 
             .into_iter()
             .partition(|weight| is_wrapper && !weight.path.ends_with("/vector_u"));
         let inner = inner.into_iter().enumerate().map(|(i, weight)| (format!("{path}/{WRAPPED}"), i, weight));
+        let copied =
+            inner.clone().take(usize::from(layer.class == "SpectralNormalization")).map(|(_, _, weight)| weight);
+        let states: Vec<&Weight> = copied.chain(states).collect();
         let states = states.into_iter().enumerate().map(|(i, weight)| (path.clone(), i, weight));
         for (own, index, weight) in inner.chain(states) {
             let Some(value) = model.weight(&weight.path) else { continue };
