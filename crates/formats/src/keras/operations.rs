@@ -36,9 +36,12 @@ pub(super) fn translate(entry: &Value) -> Result<Option<Translated>> {
     // In `.h5` files the module is missing; a layer has a type or says whether it is trained.
     let has_arguments = entry["inbound_nodes"][0].get("args").is_some();
     let is_bare = ["trainable", "dtype", "layers", "batch_shape"].iter().all(|key| entry["config"].get(key).is_none());
+    // Layers that differ from operations by capitals only.
+    let is_layer = matches!(class, "ReLU" | "ELU" | "LeakyReLU");
+    let is_guess = class != "TFOpLambda" && entry["module"].is_null();
     let is_new = match entry["module"].as_str() {
         Some(module) => module.starts_with("keras.src.ops."),
-        None => has_arguments && is_bare,
+        None => has_arguments && is_bare && !is_layer,
     };
     let function = match class {
         "TFOpLambda" => entry["config"]["function"].as_str().unwrap_or_default(),
@@ -48,6 +51,9 @@ pub(super) fn translate(entry: &Value) -> Result<Option<Translated>> {
     let name = entry["name"].as_str().or_else(|| entry["config"]["name"].as_str()).unwrap_or_default();
     let calls = entry["inbound_nodes"].as_array().map_or(&[][..], Vec::as_slice);
     let [call] = calls else {
+        if is_guess {
+            return Ok(None);
+        }
         let received = format!("`{name}` has {} calls", calls.len());
         return Err(Error::model("model_config", "an operation must be called once", received, ""));
     };
@@ -64,6 +70,7 @@ pub(super) fn translate(entry: &Value) -> Result<Option<Translated>> {
     let function = function.rsplit('.').next().unwrap_or(function).to_lowercase().replace('_', "");
     let (class, mut options) = match layer(&function, &arguments, &named) {
         Some(found) => found,
+        None if is_guess => return Ok(None),
         // For the list of what cannot be made.
         None => (format!("operation {function}"), Map::new()),
     };
