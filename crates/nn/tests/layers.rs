@@ -91,7 +91,7 @@ contracts! {
     dot: [
         LayerContract::of(Dot::new(2, 1)).input([2, 3]).input([3, 4]).output([2, 4]).required(&["axes"]).refuses([3]),
         LayerContract::of(Dot::new(1, 1).normalize(true)).input([4]).input([4]).output([1]).required(&["axes"]).refuses([]),
-        LayerContract::of(Dot::new(-1, -2)).input([2, 2, 3]).input([3, 2]).output([2, 2, 2]).required(&["axes"]).refuses([3]),
+        LayerContract::of(Dot::new(-1, -2)).input([2, 2, 3]).input([3, 2]).output([2, 2, 2]).required(&["axes"]).refuses([4]),
     ];
     concatenate: [
         LayerContract::of(Concatenate::default()).input([2, 3]).input([2, 1]).output([2, 4]).refuses([3]),

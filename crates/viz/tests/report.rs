@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 use striate_data::{Array, ArrayDataset, Dataset, PixelValues};
 use striate_formats::ModelFile;
 use striate_nn::layers::*;
 use striate_nn::{BuildOptions, Model, Sequential};
 use striate_optim::Adam;
 use striate_tensor::Activation::Relu;
-use striate_tensor::Key;
-use striate_testkit::reference::device;
+use striate_tensor::{Device, Key};
 use striate_train::loss::CategoricalCrossentropy;
 use striate_train::metric::Accuracy;
 use striate_train::{Compile, Fit, History, Progress};
@@ -17,6 +17,9 @@ use striate_viz::report::{Diary, Ending, Pins, begin, end, report};
 use striate_viz::{Answers, Subject};
 
 const CLASSES: usize = 3;
+
+/// One for all: tensors of two devices do not mix, even if both are the reference.
+static DEVICE: LazyLock<Device> = LazyLock::new(striate_testkit::reference::device);
 
 /// Pictures of 8×8 pixels whose class is the third that is bright.
 fn pictures(samples: usize) -> ArrayDataset {
@@ -37,7 +40,7 @@ fn network() -> Model {
         .add(MaxPooling2D::new(2))
         .add(Flatten)
         .add(Dense::new(CLASSES).activation(striate_nn::Activation::Softmax))
-        .build_on(&BuildOptions { seed: 1, ..BuildOptions::on(&device()) })
+        .build_on(&BuildOptions { seed: 1, ..BuildOptions::on(&DEVICE) })
         .unwrap()
 }
 
@@ -49,7 +52,7 @@ fn train(
     pictures: &dyn Dataset,
     epochs: usize,
 ) -> (History, Pins) {
-    let pins = Pins::choose(pictures, seen, PixelValues::Rescale(1.0 / 255.0), &device()).unwrap();
+    let pins = Pins::choose(pictures, seen, PixelValues::Rescale(1.0 / 255.0), &DEVICE).unwrap();
     let mut training = model.compile(Adam::new(0.01), CategoricalCrossentropy, [Accuracy]).unwrap();
     let fit = Fit {
         epochs,
@@ -118,15 +121,15 @@ fn a_run_that_goes_on_has_the_diary_of_one_that_was_never_stopped() {
 fn a_head_on_features_has_a_diary_of_its_answers() {
     let data = pictures(12);
     let base = Sequential::new([8, 8, 1]).add(Conv2D::new(4, 3)).add(GlobalAveragePooling2D::new());
-    let base = base.build_on(&BuildOptions { seed: 1, ..BuildOptions::on(&device()) }).unwrap();
+    let base = base.build_on(&BuildOptions { seed: 1, ..BuildOptions::on(&DEVICE) }).unwrap();
     let features = striate_train::features(&base, &data, 5, Progress::Silent).unwrap();
     let head = Sequential::new([4]).add(Dense::new(CLASSES).activation(striate_nn::Activation::Softmax));
-    let mut head = head.build_on(&BuildOptions::on(&device())).unwrap();
+    let mut head = head.build_on(&BuildOptions::on(&DEVICE)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     begin(folder.path(), "head", "striate train head", "1.0", &head).unwrap();
     train(&mut head, folder.path(), &features, &data, 2);
     let page = report(folder.path()).unwrap();
     assert!(page.contains("Diary") && !page.contains("Responses") && !page.contains("Kernels of"));
     assert_eq!(page.matches("class=\"pin\"").count(), 4);
-    assert!(Pins::choose(&data, &features.take(5), PixelValues::default(), &device()).is_err());
+    assert!(Pins::choose(&data, &features.take(5), PixelValues::default(), &DEVICE).is_err());
 }

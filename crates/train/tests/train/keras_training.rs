@@ -87,6 +87,31 @@ fn what_keras_began_goes_on_as_in_keras() {
 }
 
 #[test]
+fn what_this_program_wrote_went_on_in_keras() {
+    let recorded = json("striate_training.json");
+    let target = tempfile::tempdir().unwrap();
+    for (name, weights) in recorded["weights"].as_object().unwrap() {
+        // The file that Keras read: its next steps were those recorded.
+        let file = open(name);
+        let mut model = model_of(&file);
+        let mut training = continue_training(&mut model, &file).unwrap();
+        assert_eq!(training.optimizer().iterations(), 5, "{name}");
+        // It is still written so.
+        let again = target.path().join(name);
+        training.save(&again).unwrap();
+        let mut bytes = Vec::new();
+        let packed = fs::read(folder().join(format!("{name}.gz"))).unwrap();
+        GzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
+        assert!(
+            fs::read(&again).unwrap() == bytes,
+            "{name} is not what Keras read: run xtask/golden/keras_training.py"
+        );
+        steps(&mut training, 5, 3);
+        agrees(name, &model, weights);
+    }
+}
+
+#[test]
 fn another_optimizer_is_refused() {
     let file = open("keras_adam.keras");
     let path = tempfile::tempdir().unwrap();
