@@ -23,8 +23,8 @@ cp "$work/01_conv2d_channel_4.png" "$to/activations-channel.png"
 for block in 1 2 3 4; do
     "$striate" explain filters vgg16 --layer "block${block}_conv1" --grid 8x8 --size 64 --out "$to/filters-block${block}_conv1.png"
 done
-"$striate" explain filters vgg16 --layer block5_conv1 --grid 3x4 --size 128 --clear --out "$to/filters-clear.png"
-"$striate" explain filters vgg16 --layer block5_conv1 --grid 3x4 --size 128 --decorrelated --out "$to/filters-decorrelated.png"
+"$striate" explain filters vgg16 --layer block4_conv1 --grid 2x4 --size 128 --clear --out "$to/filters-clear.png"
+"$striate" explain filters vgg16 --layer block4_conv1 --grid 2x4 --size 128 --decorrelated --out "$to/filters-decorrelated.png"
 
 "$striate" dream "$to/scene.png" --out "$to/dream.png"
 "$striate" style "$to/scene.png" "$to/brush.png" --out "$to/style.png"
