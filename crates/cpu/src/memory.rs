@@ -41,12 +41,14 @@ struct Shelf {
     used: u64,
 }
 
+const CLASSES_AN_OCTAVE: usize = 4;
+
 /// The number of elements of the smallest class that holds `len`: four classes between powers of two.
 fn class(len: usize) -> usize {
     if len <= 64 {
         return 64;
     }
-    let step = 1usize << (len.ilog2() - 2);
+    let step = (1usize << len.ilog2()) / CLASSES_AN_OCTAVE;
     len.div_ceil(step) * step
 }
 
@@ -100,10 +102,15 @@ impl Pool {
 }
 
 impl Shelves {
-    fn lend(&mut self, block: usize, asked: usize) {
-        self.lent += block;
-        self.stats.live += asked;
+    fn lend(&mut self, data: &HostData) {
+        self.lent += bytes(data);
+        self.stats.live += asked(data);
         self.stats.peak = self.stats.peak.max(self.stats.live);
+    }
+
+    fn take_back(&mut self, data: &HostData) {
+        self.lent = self.lent.saturating_sub(bytes(data));
+        self.stats.live = self.stats.live.saturating_sub(asked(data));
     }
 
     /// Removes blocks from the cache, for the caller to give back to the system, until there is room for `more` bytes.
@@ -126,24 +133,19 @@ impl Shelves {
         dropped
     }
 
-    /// A free block of a class, or of the next larger ones if it is large.
+    /// A free block of a class or, if that is large, of one that is up to twice as large.
     fn find(&mut self, dtype: DType, class: usize) -> Option<HostData> {
         self.clock += 1;
-        let clock = self.clock;
-        let mut candidate = class;
-        for _ in 0..if class * dtype.size() < LARGE { 1 } else { 5 } {
-            if let Some(shelf) = self.free.get_mut(&(dtype, candidate)) {
-                if candidate == class {
-                    shelf.used = clock;
-                }
-                if let Some(block) = shelf.blocks.pop() {
-                    let size = bytes(&block);
-                    self.stats.cached = self.stats.cached.saturating_sub(size);
-                    self.lend(size, size.min(class * dtype.size()));
-                    return Some(block);
-                }
+        if let Some(shelf) = self.free.get_mut(&(dtype, class)) {
+            shelf.used = self.clock;
+        }
+        let classes = if class * dtype.size() < LARGE { 1 } else { 1 + CLASSES_AN_OCTAVE };
+        let candidates = std::iter::successors(Some(class), |&class| Some(self::class(class + 1)));
+        for candidate in candidates.take(classes) {
+            if let Some(block) = self.free.get_mut(&(dtype, candidate)).and_then(|shelf| shelf.blocks.pop()) {
+                self.stats.cached = self.stats.cached.saturating_sub(bytes(&block));
+                return Some(block);
             }
-            candidate = self::class(candidate + 1);
         }
         None
     }
@@ -151,14 +153,12 @@ impl Shelves {
 
 impl Recycle for Pool {
     fn recycle(&self, data: HostData) {
-        let (size, asked) = (bytes(&data), asked(&data));
         let mut shelves = self.lock();
-        shelves.lent = shelves.lent.saturating_sub(size);
-        shelves.stats.live = shelves.stats.live.saturating_sub(asked);
+        shelves.take_back(&data);
         let Some(class) = shelf_of(&data) else { return };
         shelves.clock += 1;
         let clock = shelves.clock;
-        shelves.stats.cached += size;
+        shelves.stats.cached += bytes(&data);
         let shelf = shelves.free.entry((data.dtype(), class)).or_default();
         shelf.used = clock;
         shelf.blocks.push(data);
@@ -181,25 +181,24 @@ impl Memory {
     /// `len` elements; what they hold is whatever was there.
     pub(crate) fn take<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         let class = class(len);
-        let size = class * size_of::<T>();
-        let (found, dropped) = {
-            let mut shelves = self.pool.lock();
-            let found = shelves.find(T::DTYPE, class);
-            let dropped = if found.is_none() { shelves.trim(size) } else { Vec::new() };
-            (found, dropped)
-        };
-        drop(dropped);
-        let mut data = match found {
+        let mut shelves = self.pool.lock();
+        let mut data = match shelves.find(T::DTYPE, class) {
             Some(data) => data,
             None => {
+                let dropped = shelves.trim(class * size_of::<T>());
+                // Mapping and unmapping take their time: not under the lock.
+                drop(shelves);
+                drop(dropped);
                 let block = T::into_host(AlignedVec::zeros(class)?);
-                self.pool.lock().lend(bytes(&block), size.min(bytes(&block)));
+                shelves = self.pool.lock();
                 block
             }
         };
         if let Some(vec) = T::of_host_mut(&mut data) {
             vec.set_len(len);
         }
+        shelves.lend(&data);
+        drop(shelves);
         let recycle = self.pool.this.upgrade().map(|pool| pool as Arc<dyn Recycle>);
         Ok(Buffer { host: HostBuffer::new(data, recycle), _type: std::marker::PhantomData })
     }
@@ -215,7 +214,7 @@ impl Memory {
     pub(crate) fn adopt(&self, mut buffer: HostBuffer) -> HostBuffer {
         let empty = HostData::U8(AlignedVec::from_vec(Vec::new()));
         let data = std::mem::replace(buffer.data_mut(), empty);
-        self.pool.lock().lend(bytes(&data), asked(&data));
+        self.pool.lock().lend(&data);
         // `buffer` still belongs to its own pool, if it has one, and returns to it empty.
         HostBuffer::new(data, self.pool.this.upgrade().map(|pool| pool as Arc<dyn Recycle>))
     }

@@ -62,16 +62,17 @@ impl Threads {
     /// The caller takes part: small work never leaves it, and a worker that wakes late finds less to do.
     pub(crate) fn run(&self, tasks: usize, work: u64, task: impl Fn(usize) + Sync) {
         let _flush = FlushDenormals::enter();
-        match &self.crew {
-            Some(crew) if tasks > 1 && work >= WORTH_SHARING && !INSIDE.get() => {
-                let wakes = crew.wakes(work);
-                if wakes || crew.board.awake.load(Ordering::Relaxed) > 0 {
-                    return crew.run(tasks, wakes, &task);
-                }
-                (0..tasks).for_each(task);
+        if let Some(crew) = &self.crew
+            && tasks > 1
+            && work >= WORTH_SHARING
+            && !INSIDE.get()
+        {
+            let wakes = crew.wakes(work);
+            if wakes || crew.board.awake.load(Ordering::Relaxed) > 0 {
+                return crew.run(tasks, wakes, &task);
             }
-            _ => (0..tasks).for_each(task),
         }
+        (0..tasks).for_each(task);
     }
 
     /// Cuts `out` into pieces of `piece` elements and runs `task(index, piece)` on each.

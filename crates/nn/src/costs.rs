@@ -2,6 +2,7 @@
 
 use crate::graph::{Graph, Step, batch_shape};
 use crate::model::Model;
+use crate::summary::thousands;
 use serde_json::{Map, Value};
 use std::fmt;
 use striate_tensor::Shape;
@@ -428,8 +429,8 @@ impl fmt::Display for Costs {
                     format!("{} ({})", layer.path, layer.class),
                     layer.output_shape.clone(),
                     layer.arithmetic.clone(),
-                    counted(layer.parameters as u64),
-                    counted(layer.multiply_adds),
+                    thousands(layer.parameters as u64),
+                    thousands(layer.multiply_adds),
                     bytes(layer.activation_bytes),
                     pixels(&layer.receptive_field),
                     match &layer.stride {
@@ -465,19 +466,11 @@ impl fmt::Display for Costs {
         write!(
             f,
             "\n{} parameters, {}; {} multiply-adds for a sample's forward pass",
-            counted(self.parameters as u64),
+            thousands(self.parameters as u64),
             bytes(self.weight_bytes),
-            counted(self.multiply_adds)
+            thousands(self.multiply_adds)
         )
     }
-}
-
-/// With a comma between groups of three digits.
-fn counted(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
 }
 
 fn bytes(n: usize) -> String {

@@ -58,7 +58,7 @@ pub use part::{LayerInfo, PartEnd};
 pub use registry::Registry;
 pub use regularizer::Regularizer;
 pub use sequential::Sequential;
-pub use summary::{Summary, SummaryRow};
+pub use summary::{Summary, SummaryRow, thousands};
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

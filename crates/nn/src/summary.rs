@@ -75,14 +75,19 @@ impl Summary {
     }
 }
 
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
+/// A number with a comma between groups of three digits, as Keras's summary prints it.
+///
+/// ```
+/// assert_eq!(striate_nn::thousands(93_322), "93,322");
+/// ```
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
     let mut text = String::new();
-    for (i, c) in digits.chars().enumerate() {
+    for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
-        text.push(c);
+        text.push(digit);
     }
     text
 }
@@ -112,7 +117,7 @@ impl fmt::Display for Summary {
                 let mut cells = vec![
                     format!("{} ({})", row.name, row.class),
                     row.output_shape.clone(),
-                    thousands(row.parameters),
+                    thousands(row.parameters as u64),
                     inputs,
                 ];
                 cells.truncate(header.len());
@@ -148,12 +153,12 @@ impl fmt::Display for Summary {
             writeln!(f, "{}", line('│', row))?;
         }
         writeln!(f, "{}", rule('└', '─', '┴', '┘'))?;
-        writeln!(f, " Total params: {} ({})", thousands(self.total), memory(self.bytes[0]))?;
-        writeln!(f, " Trainable params: {} ({})", thousands(self.trainable), memory(self.bytes[1]))?;
+        writeln!(f, " Total params: {} ({})", thousands(self.total as u64), memory(self.bytes[0]))?;
+        writeln!(f, " Trainable params: {} ({})", thousands(self.trainable as u64), memory(self.bytes[1]))?;
         write!(
             f,
             " Non-trainable params: {} ({})",
-            thousands(self.total - self.trainable),
+            thousands((self.total - self.trainable) as u64),
             memory(self.bytes[0] - self.bytes[1])
         )
     }

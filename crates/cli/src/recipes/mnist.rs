@@ -25,7 +25,7 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let mut model = network().build_seeded(settings.seed)?;
     settings.load_weights(&mut model)?;
     (hooks.on_model)(&model);
-    hooks.pin(&mnist.test, &Preparation::Digit)?;
+    hooks.pin(&mnist.train, &Preparation::Digit)?;
     let mut training = model.compile(RmsProp::default(), CategoricalCrossentropy, [Accuracy])?;
     let history = training.fit(
         &mnist.train,

@@ -130,12 +130,9 @@ fn answers(model: &Model, pins: &Pins) -> Result<Vec<Value>> {
 fn kernels(model: &Model, values: PixelValues) -> Result<Value> {
     let first = model.graph().layers().into_iter().find(|layer| layer.class == "Conv2D");
     let is_bgr = values == PixelValues::Caffe;
-    let Some((path, images)) = first
-        .and_then(|layer| Some((kernel_images(model, &layer.path, 1, is_bgr).ok()?, layer.path)))
-        .map(|(images, path)| (path, images))
-    else {
-        return Ok(Value::Null);
-    };
+    let Some(LayerInfo { path, .. }) = first else { return Ok(Value::Null) };
+    // Kernels of four channels, say, are no pictures.
+    let Ok(images) = kernel_images(model, &path, 1, is_bgr) else { return Ok(Value::Null) };
     let count = images.len();
     let rows: Vec<Vec<_>> = images[..count.min(MOST_KERNELS)].chunks(KERNELS_A_ROW).map(<[_]>::to_vec).collect();
     let (bytes, (width, height)) = sheet(&rows)?;

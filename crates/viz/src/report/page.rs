@@ -7,6 +7,7 @@ use crate::curves::Curves;
 use crate::render::Theme;
 use serde_json::Value;
 use std::fmt::Write as _;
+use striate_nn::thousands;
 use striate_tensor::Result;
 use striate_train::History;
 
@@ -37,7 +38,7 @@ pub(super) fn page(notes: &Notes) -> Result<String> {
         page,
         "<header>\n<h1>{title}</h1>\n<p>{}, {} parameters, trained for {epochs} epoch{}</p>\n</header>\n<main>\n",
         text(&notes.begin["model"]),
-        thousands(notes.begin["parameters"].as_u64()),
+        thousands(notes.begin["parameters"].as_u64().unwrap_or(0)),
         if epochs == 1 { "" } else { "s" }
     );
     summary(&mut page, notes);
@@ -159,8 +160,8 @@ fn answered(page: &mut String, notes: &Notes, answers: &Answers) -> Result<()> {
     let _ = write!(
         page,
         "<section>\n<h2>Answers to the test data</h2>\n<p>{} of {} samples wrong.</p>\n<div class=\"sides\">\n<div>\n",
-        thousands(Some(wrong as u64)),
-        thousands(Some(answers.all().len() as u64))
+        thousands(wrong as u64),
+        thousands(answers.all().len() as u64)
     );
     if matrix.classes() <= MOST_CLASSES {
         page.push_str("<h3>Which class is taken for which</h3>\n<div class=\"scroll\"><table class=\"confusion\"><thead><tr><th></th>");
@@ -405,8 +406,8 @@ fn costs(page: &mut String, notes: &Notes) {
         "<section>\n<h2>Network and costs</h2>\n<p>{} parameters, {} of them trained; {} multiply-adds for a sample's forward pass; {} of weights. \
          The receptive field: how many pixels of the input one number of the output depends on.</p>\n<div class=\"scroll\"><table class=\"wide\"><thead><tr>\
          <th>layer</th><th class=\"text\">class</th><th class=\"text\">output</th><th class=\"text\">size</th><th>parameters</th><th>multiply-adds</th><th>output bytes</th><th>field</th></tr></thead><tbody>\n",
-        thousands(notes.begin["parameters"].as_u64()),
-        thousands(notes.begin["trainable"].as_u64()),
+        thousands(notes.begin["parameters"].as_u64().unwrap_or(0)),
+        thousands(notes.begin["trainable"].as_u64().unwrap_or(0)),
         short(notes.begin["multiply_adds"].as_f64().unwrap_or(0.0)),
         bytes(notes.begin["weight_bytes"].as_f64().unwrap_or(0.0))
     );
@@ -427,7 +428,7 @@ fn costs(page: &mut String, notes: &Notes) {
             text(&layer["class"]),
             text(&layer["shape"]),
             text(&layer["arithmetic"]),
-            thousands(layer["parameters"].as_u64()),
+            thousands(layer["parameters"].as_u64().unwrap_or(0)),
             short(layer["multiply_adds"].as_f64().unwrap_or(0.0)),
             bytes(layer["activation_bytes"].as_f64().unwrap_or(0.0)),
             escape(&field)
@@ -469,18 +470,6 @@ fn percent(part: Option<f64>) -> String {
     }
 }
 
-fn thousands(number: Option<u64>) -> String {
-    let digits = number.unwrap_or(0).to_string();
-    let mut shown = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
-}
-
 /// A large number in three digits.
 fn short(number: f64) -> String {
     match number {
@@ -516,10 +505,6 @@ mod tests {
 
     #[test]
     fn numbers_are_short_and_images_are_what_they_say() {
-        assert_eq!(
-            (thousands(Some(1_234_567)), thousands(Some(999)), thousands(None)),
-            ("1,234,567".into(), "999".into(), "0".into())
-        );
         assert_eq!(
             (duration(59.2), duration(61.0), duration(7260.0)),
             ("59.2 s".into(), "1 min 01 s".into(), "2 h 01 min".into())
