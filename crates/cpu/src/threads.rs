@@ -3,12 +3,14 @@
 //! Work is cut into tasks by its shape alone; which thread runs which task makes no difference to the result.
 //!
 //! A worker that has nothing to do looks for more for a moment before it goes to sleep: a network's layers follow one another
-//! within microseconds, and waking a sleeper takes longer than many of them.
+//! within microseconds, and waking a sleeper takes longer than many of them. Each thread begins with its own share of the tasks, the
+//! same part of the batch in layer after layer: what it reads it wrote itself, which is near where cores are far apart.
 
 use crate::simd::FlushDenormals;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -144,7 +146,7 @@ impl Crew {
         Ok(Crew {
             pool,
             workers: count - 1,
-            board: Arc::default(),
+            board: Arc::new(Board::new(count)),
             turn: Mutex::new(()),
             last: AtomicU64::new(0),
             start: Instant::now(),
@@ -171,7 +173,7 @@ impl Crew {
         }
         let own = {
             let _inside = Inside::enter();
-            catch_unwind(AssertUnwindSafe(|| self.board.drain(tasks, task)))
+            catch_unwind(AssertUnwindSafe(|| self.board.drain(0, tasks, task)))
         };
         let others = self.board.close();
         if let Some(panic) = own.err().or(others) {
@@ -194,7 +196,8 @@ struct Job {
 /// `job` only between entering and leaving; the caller may write it, and return, only while it is closed with nobody inside.
 struct Board {
     state: AtomicU64,
-    next: AtomicUsize,
+    /// The next task of each thread's share.
+    next: Vec<Counter>,
     job: UnsafeCell<Job>,
     /// Workers that look at the board.
     awake: AtomicUsize,
@@ -206,12 +209,17 @@ unsafe impl Send for Board {}
 // SAFETY: as above.
 unsafe impl Sync for Board {}
 
-impl Default for Board {
-    fn default() -> Board {
+/// A counter on lines of the cache that nothing else uses.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counter(AtomicUsize);
+
+impl Board {
+    fn new(threads: usize) -> Board {
         let nothing: &'static (dyn Fn(usize) + Sync) = &|_| {};
         Board {
             state: AtomicU64::new(0),
-            next: AtomicUsize::new(0),
+            next: (0..threads).map(|_| Counter::default()).collect(),
             job: UnsafeCell::new(Job { tasks: 0, task: nothing }),
             awake: AtomicUsize::new(0),
             panic: Mutex::new(None),
@@ -231,7 +239,9 @@ impl Board {
         debug_assert!(state & (NUMBER - 1) == 0);
         // SAFETY: the job before is closed and nobody is inside.
         unsafe { *self.job.get() = Job { tasks, task } };
-        self.next.store(0, Ordering::Relaxed);
+        for (share, next) in self.next.iter().enumerate() {
+            next.0.store(self.share(share, tasks).start, Ordering::Relaxed);
+        }
         self.state.store(state.wrapping_add(NUMBER) | OPEN, Ordering::SeqCst);
     }
 
@@ -247,14 +257,24 @@ impl Board {
         self.panic.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Runs tasks until none is left.
-    fn drain(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        loop {
-            let i = self.next.fetch_add(1, Ordering::Relaxed);
-            if i >= tasks {
-                break;
+    /// The tasks that a thread begins with.
+    fn share(&self, thread: usize, tasks: usize) -> Range<usize> {
+        let threads = self.next.len();
+        thread * tasks / threads..(thread + 1) * tasks / threads
+    }
+
+    /// Runs a thread's share, then what others have left of theirs.
+    fn drain(&self, thread: usize, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        let threads = self.next.len();
+        for share in (thread..threads).chain(0..thread) {
+            let end = self.share(share, tasks).end;
+            loop {
+                let i = self.next[share].0.fetch_add(1, Ordering::Relaxed);
+                if i >= end {
+                    break;
+                }
+                task(i);
             }
-            task(i);
         }
     }
 
@@ -271,6 +291,8 @@ impl Board {
     /// A worker's time awake: takes part in each job that appears, until none has for a while.
     fn linger(&self) {
         let _inside = Inside::enter();
+        // The caller is thread 0.
+        let thread = rayon::current_thread_index().map_or(0, |worker| worker + 1);
         let mut done = None;
         loop {
             let idle = Instant::now();
@@ -299,7 +321,7 @@ impl Board {
                 // SAFETY: between entering and leaving, the job stays and its closure lives.
                 let Job { tasks, task } = unsafe { *self.job.get() };
                 // SAFETY: as above.
-                self.drain(tasks, unsafe { &*task });
+                self.drain(thread, tasks, unsafe { &*task });
             }));
             if let Err(panic) = worked {
                 self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
