@@ -34,7 +34,7 @@ impl Backward for Recorded {
         self.op.name()
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         self.op.backward(&self.inputs.iter().collect::<Vec<_>>(), &self.output, dy)
     }
 }

@@ -1,6 +1,6 @@
 //! The backward pass.
 
-use crate::var::{Node, Var};
+use crate::var::{Backward, Node, Var};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 use striate_tensor::{Error, Result, Tensor};
@@ -68,7 +68,7 @@ impl Var {
                 continue;
             }
             let rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let rule = rule.ok_or_else(|| {
+            let mut rule = rule.ok_or_else(|| {
                 Error::argument(
                     "backward",
                     "a tape can be used once",
@@ -76,6 +76,7 @@ impl Var {
                     "compute the forward pass again",
                 )
             })?;
+            mask_for_only_reader(&mut *rule, &node);
             let needed: Vec<bool> = node.inputs.iter().map(Option::is_some).collect();
             let input_gradients = {
                 let _span = node.span.enter();
@@ -98,5 +99,19 @@ impl Var {
             }
         }
         Ok(gradients)
+    }
+}
+
+/// If nothing but this op read a ReLU's output, the op gives the gradient of what the ReLU was applied to: the ReLU spares a pass
+/// then, and the op may write over the output.
+fn mask_for_only_reader(rule: &mut dyn Backward, node: &Node) {
+    let Some(Some(input)) = node.inputs.first() else { return };
+    // Every reader, and every variable that a later one could read, holds the node.
+    if !rule.can_mask() || Arc::strong_count(input) > 1 {
+        return;
+    }
+    if let Some(relu) = input.rule.lock().unwrap_or_else(PoisonError::into_inner).as_mut().filter(|r| r.is_relu()) {
+        relu.release_output();
+        rule.mask();
     }
 }

@@ -1,5 +1,6 @@
 //! The variable and the node of the tape behind it.
 
+use crate::ops::conv::Recipe;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ pub trait Backward: Send + Sync {
     ///
     /// # Errors
     /// Those of the primitives.
-    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>>;
+    fn backward(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>>;
 
     /// Whether the output is a ReLU's: its gradient counts only where the output is positive.
     fn is_relu(&self) -> bool {
@@ -26,12 +27,23 @@ pub trait Backward: Send + Sync {
         false
     }
 
+    /// Whether this rule can give the gradient of its first input, a ReLU's output, with zeros wherever that is not positive.
+    fn can_mask(&self) -> bool {
+        false
+    }
+
+    /// Asks for that from now on; [`Backward::gives_masked`] is true then.
+    fn mask(&mut self) {}
+
+    /// Says that every gradient to come is masked already: a ReLU need not keep its output.
+    fn release_output(&mut self) {}
+
     /// As [`Backward::backward`], for a gradient that is zero already wherever the output is not positive: a ReLU spares
     /// the pass over its output.
     ///
     /// # Errors
     /// Those of the primitives.
-    fn backward_masked(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward_masked(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         self.backward(dy, needed)
     }
 }
@@ -68,17 +80,19 @@ pub struct Var {
     pub(crate) node: Option<Arc<Node>>,
     /// What softmax or sigmoid was applied to, so that a loss can be computed stably from it.
     logits: Option<Arc<Var>>,
+    /// How to compute the value again, where keeping it costs more.
+    recipe: Option<Arc<Recipe>>,
 }
 
 impl Var {
     /// A variable whose gradient is wanted.
     pub fn leaf(value: Tensor) -> Var {
-        Var { value, node: Some(Node::new(Vec::new(), None)), logits: None }
+        Var { value, node: Some(Node::new(Vec::new(), None)), logits: None, recipe: None }
     }
 
     /// A value whose gradient is not wanted.
     pub fn constant(value: Tensor) -> Var {
-        Var { value, node: None, logits: None }
+        Var { value, node: None, logits: None, recipe: None }
     }
 
     /// The result of an op on `inputs`; `rule` is made only if a gradient may be asked for.
@@ -89,7 +103,7 @@ impl Var {
             return Var::constant(value);
         }
         let nodes = inputs.iter().map(|input| input.node.clone()).collect();
-        Var { value, node: Some(Node::new(nodes, Some(Box::new(rule())))), logits: None }
+        Var { value, node: Some(Node::new(nodes, Some(Box::new(rule())))), logits: None, recipe: None }
     }
 
     /// The tensor.
@@ -131,6 +145,15 @@ impl Var {
     /// What softmax or sigmoid was applied to, if this variable is the result of one.
     pub fn logits(&self) -> Option<&Var> {
         self.logits.as_deref()
+    }
+
+    pub(crate) fn recipe(&self) -> Option<&Arc<Recipe>> {
+        self.recipe.as_ref()
+    }
+
+    pub(crate) fn with_recipe(mut self, recipe: Arc<Recipe>) -> Var {
+        self.recipe = Some(recipe);
+        self
     }
 
     pub(crate) fn with_logits(mut self, logits: &Var) -> Var {

@@ -6,9 +6,9 @@ use crate::threads::Threads;
 use crate::{conv, dropout, elementwise, layout, matmul, pool, reduce, softmax, update};
 use std::fmt;
 use striate_tensor::{
-    Backend, BinaryOp, ConvAlgorithm, ConvGeometry, DType, DeviceInfo, Element, Epilogue, Error, HostBuffer, Key,
-    MAX_RANK, MatmulGeometry, MemoryStats, PadGeometry, PoolGeometry, ReduceOp, Result, Shape, Storage, Tensor,
-    UnaryOp, UpdateRule,
+    Backend, BinaryOp, ConvAlgorithm, ConvBackward, ConvGeometry, ConvGradients, DType, DeviceInfo, Element, Epilogue,
+    Error, HostBuffer, Key, MAX_RANK, MatmulGeometry, MemoryStats, PadGeometry, PoolGeometry, ReduceOp, Result, Shape,
+    Storage, Tensor, UnaryOp, UpdateRule,
 };
 
 /// How a [`CpuBackend`] runs.
@@ -220,6 +220,10 @@ impl Backend for CpuBackend {
         with_bias: bool,
     ) -> Result<(Storage, Option<Storage>)> {
         conv::kernel_gradient(&self.context, x, dy, g, with_bias)
+    }
+
+    fn conv_backward(&self, x: &mut Tensor, work: &ConvBackward<'_>) -> Result<Option<ConvGradients<Storage>>> {
+        conv::backward(&self.context, x, work).map(Some)
     }
 
     fn pool(&self, x: &Tensor, g: &PoolGeometry, with_indices: bool) -> Result<(Storage, Option<Storage>)> {

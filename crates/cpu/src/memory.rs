@@ -1,6 +1,7 @@
-//! The buffer pool: blocks in size classes that return when a tensor is dropped, so that a training step in its stride
-//! asks the system for nothing.
+//! The buffer pool: small blocks in size classes, large ones from an arena. Both return when a tensor is dropped, so that a
+//! training step in its stride asks the system for nothing.
 
+use crate::arena::Arena;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,9 +9,9 @@ use striate_tensor::{AlignedVec, DType, Element, HostBuffer, HostData, MemorySta
 
 /// Bytes that may be held beyond the most that was ever live and a quarter of it.
 const SPARE: usize = 64 << 20;
-/// Loans after which a class that nobody asked for is stale: more than a step of a large network makes.
-const STALE: u64 = 1 << 15;
-/// Bytes from which on a block may stand in for one of a smaller class.
+/// Bytes of small blocks that may lie on the shelves.
+const SHELVES: usize = 32 << 20;
+/// Bytes from which on a block comes from the arena.
 const LARGE: usize = 1 << 20;
 
 /// Lends blocks of host memory.
@@ -21,29 +22,23 @@ pub(crate) struct Memory {
 
 pub(crate) struct Pool {
     shelves: Mutex<Shelves>,
+    arena: Arc<Arena>,
     this: Weak<Pool>,
 }
 
 #[derive(Default)]
 struct Shelves {
-    /// Free blocks by type and number of elements.
-    free: HashMap<(DType, usize), Shelf>,
-    /// What is lent counts as what was asked for, in whole classes.
-    stats: MemoryStats,
-    /// Bytes of the blocks that are lent: more where a larger block stands in.
-    lent: usize,
-    clock: u64,
+    /// Free small blocks by type and number of elements.
+    free: HashMap<(DType, usize), Vec<HostData>>,
+    /// Their bytes.
+    cached: usize,
+    live: usize,
+    peak: usize,
 }
 
-#[derive(Default)]
-struct Shelf {
-    blocks: Vec<HostData>,
-    used: u64,
-}
+const CLASSES_AN_OCTAVE: usize = 8;
 
-const CLASSES_AN_OCTAVE: usize = 4;
-
-/// The number of elements of the smallest class that holds `len`: four classes between powers of two.
+/// The number of elements of the smallest class that holds `len`: eight classes between powers of two.
 fn class(len: usize) -> usize {
     if len <= 64 {
         return 64;
@@ -64,7 +59,19 @@ fn capacity(data: &HostData) -> usize {
     }
 }
 
-/// The class a block can serve: the largest that fits, unless the block is much larger or lies askew.
+fn is_loan(data: &HostData) -> bool {
+    match data {
+        HostData::F32(v) => v.is_loan(),
+        HostData::F64(v) => v.is_loan(),
+        HostData::F16(v) => v.is_loan(),
+        HostData::Bf16(v) => v.is_loan(),
+        HostData::U8(v) => v.is_loan(),
+        HostData::I32(v) => v.is_loan(),
+        HostData::I64(v) => v.is_loan(),
+    }
+}
+
+/// The class that a small block can serve: the largest that fits. None for large ones and for those that lie askew.
 fn shelf_of(data: &HostData) -> Option<usize> {
     let capacity = capacity(data);
     let address = match data {
@@ -76,7 +83,8 @@ fn shelf_of(data: &HostData) -> Option<usize> {
         HostData::I32(v) => v.as_ptr() as usize,
         HostData::I64(v) => v.as_ptr() as usize,
     };
-    if capacity < 64 || !address.is_multiple_of(64) {
+    let is_large = is_loan(data) || capacity * data.dtype().size() > 2 * LARGE;
+    if capacity < 64 || is_large || !address.is_multiple_of(64) {
         return None;
     }
     // A block made here has up to 64 elements of slack behind its class.
@@ -84,12 +92,7 @@ fn shelf_of(data: &HostData) -> Option<usize> {
     (class <= capacity).then_some(class)
 }
 
-/// Bytes of the class that the elements in use need; of a foreign block that is smaller, all it has.
-fn asked(data: &HostData) -> usize {
-    bytes(data).min(class(data.len()) * data.dtype().size())
-}
-
-/// Bytes of the whole block.
+/// Bytes that a lent block counts with: those of its class, or all it has if it has none.
 fn bytes(data: &HostData) -> usize {
     // Without the slack of alignment, so that lending and returning agree.
     shelf_of(data).unwrap_or_else(|| capacity(data)) * data.dtype().size()
@@ -103,102 +106,65 @@ impl Pool {
 
 impl Shelves {
     fn lend(&mut self, data: &HostData) {
-        self.lent += bytes(data);
-        self.stats.live += asked(data);
-        self.stats.peak = self.stats.peak.max(self.stats.live);
+        self.live += bytes(data);
+        self.peak = self.peak.max(self.live);
     }
 
-    fn take_back(&mut self, data: &HostData) {
-        self.lent = self.lent.saturating_sub(bytes(data));
-        self.stats.live = self.stats.live.saturating_sub(asked(data));
-    }
-
-    /// Removes blocks from the cache, for the caller to give back to the system, until there is room for `more` bytes.
-    ///
-    /// What nobody asked for in a long time goes first, then what was used last: steps repeat, so that is what the next
-    /// requests want least.
-    fn trim(&mut self, more: usize) -> Vec<HostData> {
-        let mut dropped = Vec::new();
-        let limit = self.stats.peak + self.stats.peak / 4 + SPARE;
-        while self.lent + self.stats.cached + more > limit && self.stats.cached > 0 {
-            let filled = || self.free.iter().filter(|(_, shelf)| !shelf.blocks.is_empty());
-            let stale =
-                filled().filter(|(_, shelf)| self.clock - shelf.used > STALE).min_by_key(|(_, shelf)| shelf.used);
-            let Some((&key, _)) = stale.or_else(|| filled().max_by_key(|(_, shelf)| shelf.used)) else { break };
-            if let Some(block) = self.free.get_mut(&key).and_then(|shelf| shelf.blocks.pop()) {
-                self.stats.cached = self.stats.cached.saturating_sub(bytes(&block));
-                dropped.push(block);
-            }
-        }
-        dropped
-    }
-
-    /// A free block of a class or, if that is large, of one that is up to twice as large.
     fn find(&mut self, dtype: DType, class: usize) -> Option<HostData> {
-        self.clock += 1;
-        if let Some(shelf) = self.free.get_mut(&(dtype, class)) {
-            shelf.used = self.clock;
-        }
-        let classes = if class * dtype.size() < LARGE { 1 } else { 1 + CLASSES_AN_OCTAVE };
-        let candidates = std::iter::successors(Some(class), |&class| Some(self::class(class + 1)));
-        for candidate in candidates.take(classes) {
-            if let Some(block) = self.free.get_mut(&(dtype, candidate)).and_then(|shelf| shelf.blocks.pop()) {
-                self.stats.cached = self.stats.cached.saturating_sub(bytes(&block));
-                return Some(block);
-            }
-        }
-        None
+        let block = self.free.get_mut(&(dtype, class))?.pop()?;
+        self.cached -= bytes(&block);
+        Some(block)
     }
 }
 
 impl Recycle for Pool {
     fn recycle(&self, data: HostData) {
+        let (class, size) = (shelf_of(&data), bytes(&data));
         let mut shelves = self.lock();
-        shelves.take_back(&data);
-        let Some(class) = shelf_of(&data) else { return };
-        shelves.clock += 1;
-        let clock = shelves.clock;
-        shelves.stats.cached += bytes(&data);
-        let shelf = shelves.free.entry((data.dtype(), class)).or_default();
-        shelf.used = clock;
-        shelf.blocks.push(data);
-        let dropped = shelves.trim(0);
-        // Unmapping takes its time: not under the lock.
-        drop(shelves);
-        drop(dropped);
+        shelves.live = shelves.live.saturating_sub(size);
+        match class {
+            Some(class) if shelves.cached + size <= SHELVES => {
+                shelves.cached += size;
+                shelves.free.entry((data.dtype(), class)).or_default().push(data);
+            }
+            _ => {
+                let limit = shelves.peak + shelves.peak / 4 + SPARE;
+                // Giving back takes its time: not under the lock.
+                drop(shelves);
+                drop(data);
+                self.arena.trim(limit);
+            }
+        }
     }
 }
 
 impl Memory {
     pub(crate) fn new() -> Memory {
-        Memory { pool: Arc::new_cyclic(|this| Pool { shelves: Mutex::default(), this: this.clone() }) }
+        let pool = |this: &Weak<Pool>| Pool { shelves: Mutex::default(), arena: Arena::new(), this: this.clone() };
+        Memory { pool: Arc::new_cyclic(pool) }
     }
 
     pub(crate) fn stats(&self) -> MemoryStats {
-        self.pool.lock().stats
+        let shelves = self.pool.lock();
+        MemoryStats { live: shelves.live, peak: shelves.peak, cached: shelves.cached + self.pool.arena.usage().1 }
     }
 
     /// `len` elements; what they hold is whatever was there.
     pub(crate) fn take<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
         let class = class(len);
-        let mut shelves = self.pool.lock();
-        let mut data = match shelves.find(T::DTYPE, class) {
-            Some(data) => data,
-            None => {
-                let dropped = shelves.trim(class * size_of::<T>());
-                // Mapping and unmapping take their time: not under the lock.
-                drop(shelves);
-                drop(dropped);
-                let block = T::into_host(AlignedVec::zeros(class)?);
-                shelves = self.pool.lock();
-                block
+        let mut data = if class * size_of::<T>() >= LARGE {
+            T::into_host(AlignedVec::from_loan(self.pool.arena.take::<T>(len)?))
+        } else {
+            let found = self.pool.lock().find(T::DTYPE, class);
+            match found {
+                Some(data) => data,
+                None => T::into_host(AlignedVec::zeros(class)?),
             }
         };
         if let Some(vec) = T::of_host_mut(&mut data) {
             vec.set_len(len);
         }
-        shelves.lend(&data);
-        drop(shelves);
+        self.pool.lock().lend(&data);
         let recycle = self.pool.this.upgrade().map(|pool| pool as Arc<dyn Recycle>);
         Ok(Buffer { host: HostBuffer::new(data, recycle), _type: std::marker::PhantomData })
     }
@@ -254,10 +220,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_waste_at_most_a_quarter() {
+    fn classes_waste_at_most_an_eighth() {
         for len in (0..5000).chain([1 << 20, (1 << 20) + 1, 12_345_678]) {
             let class = class(len);
-            assert!(class >= len && (len <= 64 || class <= len + len / 4), "{len} {class}");
+            assert!(class >= len && (len <= 64 || class <= len + len / 8), "{len} {class}");
             assert_eq!(super::class(class), class);
         }
     }
@@ -270,8 +236,8 @@ mod tests {
         assert_eq!(memory.stats(), MemoryStats { live: 4096, peak: 4096, cached: 0 });
         drop(first);
         assert_eq!(memory.stats(), MemoryStats { live: 0, peak: 4096, cached: 4096 });
-        let again = memory.take::<f32>(900).unwrap();
-        assert_eq!((again.as_ptr(), again.len()), (address, 900));
+        let again = memory.take::<f32>(990).unwrap();
+        assert_eq!((again.as_ptr(), again.len()), (address, 990));
         let other = memory.take::<u8>(1000).unwrap();
         assert_eq!(memory.stats(), MemoryStats { live: 5120, peak: 5120, cached: 0 });
         drop((again, other));
@@ -281,11 +247,13 @@ mod tests {
     #[test]
     fn adopted_buffers_are_counted_until_dropped() {
         let memory = Memory::new();
-        // Below the smallest class: never taken for a block made here, wherever it lies.
-        let adopted = memory.adopt(vec![0f32; 50].into());
-        assert_eq!(memory.stats().live, 50 * 4);
-        drop(adopted);
-        assert_eq!(memory.stats().live, 0);
+        // Below the smallest class, and above the largest: never taken for a block made here, wherever it lies.
+        for len in [50, 1 << 20] {
+            let adopted = memory.adopt(vec![0f32; len].into());
+            assert_eq!(memory.stats().live, len * 4);
+            drop(adopted);
+            assert_eq!((memory.stats().live, memory.stats().cached), (0, 0));
+        }
     }
 
     #[test]
@@ -296,18 +264,21 @@ mod tests {
             let stats = memory.stats();
             assert!(stats.live + stats.cached <= stats.peak + stats.peak / 4 + SPARE, "{stats:?}");
         }
+        let small: Vec<_> = (0..20_000).map(|_| memory.take::<u8>(8000).unwrap()).collect();
+        drop(small);
+        let stats = memory.stats();
+        assert!(stats.live + stats.cached <= stats.peak + stats.peak / 4 + SPARE, "{stats:?}");
     }
 
     #[test]
-    fn a_large_request_takes_a_slightly_larger_block_and_a_much_larger_one_stays() {
+    fn a_large_block_serves_smaller_ones_of_any_type() {
         let memory = Memory::new();
-        drop(memory.take::<f32>(1 << 20).unwrap());
-        let (smaller, stats) = (memory.take::<f32>(900_000).unwrap(), memory.stats());
-        assert_eq!((smaller.len(), stats.live, stats.cached), (900_000, class(900_000) * 4, 0));
-        drop(smaller);
-        assert_eq!(memory.stats().cached, 4 << 20);
-        let small = memory.take::<f32>(400_000).unwrap();
-        assert_eq!(memory.stats().cached, 4 << 20);
-        drop(small);
+        let whole = memory.take::<f32>(4 << 20).unwrap();
+        let address = whole.as_ptr().cast::<u8>();
+        drop(whole);
+        let bytes = memory.take::<u8>(4 << 20).unwrap();
+        let numbers = memory.take::<f32>(3 << 20).unwrap();
+        assert_eq!((bytes.as_ptr(), numbers.as_ptr().cast::<u8>()), (address, address.wrapping_add(4 << 20)));
+        assert_eq!(memory.stats(), MemoryStats { live: 16 << 20, peak: 16 << 20, cached: 0 });
     }
 }

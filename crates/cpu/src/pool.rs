@@ -3,6 +3,7 @@
 use crate::backend::{Context, elements, f32s};
 use crate::kernels::Shared;
 use crate::simd::{Kernel, Simd};
+use std::ops::Range;
 use striate_tensor::{Element, PoolGeometry, PoolKind, Result, Storage, Tensor};
 
 /// Output rows: all that has the same sample, depth and height.
@@ -215,8 +216,7 @@ pub(crate) fn pool(cx: &Context, x: &Tensor, g: &PoolGeometry, with: bool) -> Re
     let bytes = 4 * (x.len() + g.batch * g.positions() * g.channels) as u64;
     let _span = tracing::trace_span!("kernel", pass = "pool", bytes).entered();
     if g.kind == PoolKind::Max {
-        let small = g.window.iter().product::<usize>() <= 256;
-        return if small { maximum::<u8>(cx, x, g, with) } else { maximum::<i32>(cx, x, g, with) };
+        return if has_byte_indices(g) { maximum::<u8>(cx, x, g, with) } else { maximum::<i32>(cx, x, g, with) };
     }
     let (row, rows, sample) = (g.output[2] * g.channels, rows_per_sample(g), g.input_positions() * g.channels);
     let mut y = cx.memory.take::<f32>(g.batch * rows * row)?;
@@ -336,31 +336,51 @@ fn only<I: Index>(dy: &[f32; LANES], indices: &[I; LANES], tap: i32) -> [f32; LA
     lanes
 }
 
-pub(crate) fn backward(cx: &Context, dy: &Tensor, indices: Option<&Tensor>, g: &PoolGeometry) -> Result<Storage> {
-    fn go<I: Index>(cx: &Context, dy: &[f32], indices: Option<&[I]>, g: &PoolGeometry) -> Result<Storage> {
-        let (sample, out) = (g.input_positions() * g.channels, g.positions() * g.channels);
-        let mut dx = cx.memory.take::<f32>(g.batch * sample)?;
-        let weight = 8 * dx.len() as u64;
-        cx.threads.pieces(&mut dx, sample, weight, |n, dx| {
-            let range = n * out..(n + 1) * out;
-            cx.level.run(BackwardRows {
-                g,
-                dy: &dy[range.clone()],
-                indices: indices.map(|indices| &indices[range]),
-                dx,
-                disjoint: g.is_disjoint(),
-            });
-        });
-        Ok(dx.into_storage())
-    }
-    let gradient = f32s("pooling gradient", dy)?;
-    let bytes = 4 * (gradient.len() + g.batch * g.input_positions() * g.channels) as u64;
+/// The gradient of pooling's input from that of its output, `dy`, and the winners of a maximum.
+fn scatter<I: Index>(cx: &Context, dy: &[f32], indices: Option<&[I]>, g: &PoolGeometry, dx: &mut [f32]) {
+    let (sample, out) = (g.input_positions() * g.channels, g.positions() * g.channels);
+    let work = 8 * dx.len() as u64;
+    let bytes = 4 * (dy.len() + dx.len()) as u64;
     let _span = tracing::trace_span!("kernel", pass = "pool_backward", bytes).entered();
-    match indices {
-        Some(indices) if g.window.iter().product::<usize>() <= 256 => {
-            go::<u8>(cx, gradient, Some(elements(indices)?), g)
-        }
-        Some(indices) => go::<i32>(cx, gradient, Some(elements(indices)?), g),
-        None => go::<u8>(cx, gradient, None, g),
+    cx.threads.pieces(dx, sample, work, |n, dx| {
+        let range = n * out..(n + 1) * out;
+        cx.level.run(BackwardRows {
+            g,
+            dy: &dy[range.clone()],
+            indices: indices.map(|indices| &indices[range]),
+            dx,
+            disjoint: g.is_disjoint(),
+        });
+    });
+}
+
+/// The gradient of a maximum's input from that of its output, `dy`, whose winners are in a range of `indices`.
+pub(crate) fn scatter_maxima(
+    cx: &Context,
+    dy: &[f32],
+    indices: &Tensor,
+    range: Range<usize>,
+    g: &PoolGeometry,
+    dx: &mut [f32],
+) -> Result<()> {
+    if has_byte_indices(g) {
+        scatter::<u8>(cx, dy, Some(&elements(indices)?[range]), g, dx);
+    } else {
+        scatter::<i32>(cx, dy, Some(&elements(indices)?[range]), g, dx);
     }
+    Ok(())
+}
+
+fn has_byte_indices(g: &PoolGeometry) -> bool {
+    g.window.iter().product::<usize>() <= 256
+}
+
+pub(crate) fn backward(cx: &Context, dy: &Tensor, indices: Option<&Tensor>, g: &PoolGeometry) -> Result<Storage> {
+    let gradient = f32s("pooling gradient", dy)?;
+    let mut dx = cx.memory.take::<f32>(g.batch * g.input_positions() * g.channels)?;
+    match indices {
+        Some(indices) => scatter_maxima(cx, gradient, indices, 0..gradient.len(), g, &mut dx)?,
+        None => scatter::<u8>(cx, gradient, None, g, &mut dx),
+    }
+    Ok(dx.into_storage())
 }

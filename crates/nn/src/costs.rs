@@ -9,6 +9,11 @@ use striate_tensor::Shape;
 
 /// Bytes of a number.
 const FLOAT: usize = 4;
+/// Bytes of the maps of the samples whose gradients a convolution computes together.
+const CHUNK: usize = 24 << 20;
+/// Bytes of an output that is computed again rather than kept, if few products make a number.
+const LARGE: usize = 16 << 20;
+const FEW_PRODUCTS: u64 = 32;
 
 /// One layer in [`Costs`]; the numbers are for one sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +85,12 @@ struct Kept {
     has_indices: bool,
     /// Whether backward makes a copy of the gradient: that of a pooled ReLU is dropped where the maximum is not positive.
     copies: bool,
+    /// Whether the output's gradient is written over the output: a convolution does so that alone reads a ReLU.
+    is_overwritten: bool,
+    /// Whether the output is computed again for the backward pass if it is large.
+    is_computed_again: bool,
+    /// Whether the output's gradient exists for some samples at a time only.
+    is_chunked: bool,
     /// Bytes of the gradients of its weights.
     weights: usize,
     /// Whether backward gets here at all.
@@ -128,6 +139,7 @@ impl Costs {
         let mut reached: Vec<bool> = Vec::with_capacity(graph.steps.len());
         let mut seen = vec![false; graph.members.len()];
         let kept = kept_for_consumers(graph);
+        let readers = only_readers(graph);
         for (i, step) in graph.steps.iter().enumerate() {
             if i > 0 && graph.steps[i - 1].call == step.call {
                 // Another result of the same call.
@@ -176,22 +188,35 @@ impl Costs {
             };
             let class_of = |step: &Step| graph.members[step.member].layer.class_name();
             let is_relu = |step: &Step| class_of(step) == "ReLU" || activation(step).as_deref() == Some("relu");
+            let is_convolution = |step: &Step| matches!(class_of(step), "Conv1D" | "Conv2D" | "Conv3D");
             let is_fused = |step: &Step| {
                 step.pooled_by.is_some()
-                    && matches!(class_of(step), "Conv1D" | "Conv2D" | "Conv3D")
+                    && is_convolution(step)
                     && matches!(activation(step).as_deref(), None | Some("linear" | "relu"))
             };
             let is_maximum = class.starts_with("MaxPooling");
+            let is_read_by_convolution = readers[i].is_some_and(|reader| is_convolution(&graph.steps[reader]));
             let pools_relu = is_maximum && step.inputs.iter().any(|&input| is_relu(&graph.steps[input]));
             let needs_output = !is_fused(step) && (needs_output(class, &config) || pools_relu);
             let is_kept = !is_view(class) && (kept[i] || needs_output);
             // The input less its mean.
             let blocks = usize::from(is_kept) + usize::from(class == "BatchNormalization");
+            let pools_fused = is_maximum && step.inputs.iter().any(|&input| is_fused(&graph.steps[input]));
+            let ends_in_relu = (is_relu(step) && !is_fused(step)) || (pools_relu && pools_fused);
+            let is_overwritten = ends_in_relu && is_read_by_convolution;
+            let products =
+                member.layer.multiply_adds(&input_shapes, &step.shape) / (step.shape.elements().max(1) as u64);
             self.steps.push(Kept {
                 numbers: step.shape.elements(),
                 blocks,
                 has_indices: is_maximum,
-                copies: pools_relu,
+                copies: pools_relu && !is_overwritten,
+                is_overwritten,
+                is_computed_again: is_convolution(step)
+                    && is_read_by_convolution
+                    && products <= FEW_PRODUCTS
+                    && step.shape.elements() >= 4 * input_shapes[0].elements(),
+                is_chunked: is_fused(step),
                 weights: if is_first { gradient_bytes } else { 0 },
                 is_reached: is_trained,
             });
@@ -224,18 +249,45 @@ impl Costs {
     /// comes by, each in the block that a back end's pool has for it. Working memory of single operations comes to that.
     pub fn training_peak_bytes(&self, batch_size: usize, optimizer_numbers: usize) -> usize {
         let block = |step: &Kept| block_bytes(step.numbers * batch_size);
+        let chunk = |step: &Kept| block(step).min(CHUNK);
+        let again = |step: &Kept| step.is_computed_again && block(step) >= LARGE;
         let indices = |step: &Kept| if step.has_indices { block(step) / FLOAT } else { 0 };
-        let kept = |step: &Kept| if step.is_reached { step.blocks * block(step) + indices(step) } else { 0 };
+        let kept = |step: &Kept| match step.is_reached {
+            true if again(step) => 0,
+            true => step.blocks * block(step) + indices(step),
+            false => 0,
+        };
         let mut alive: usize = self.steps.iter().map(kept).sum();
         let mut gradients = 0;
         let mut peak = alive;
+        // What the gradient of a pooled convolution is scattered from.
+        let mut pooled = 0;
         for (i, step) in self.steps.iter().enumerate().rev().filter(|(_, step)| step.is_reached) {
-            let below =
-                i.checked_sub(1).map(|below| &self.steps[below]).filter(|below| below.is_reached).map_or(0, block);
+            let below = i.checked_sub(1).map(|below| &self.steps[below]).filter(|below| below.is_reached);
+            if below.is_some_and(again) {
+                alive += below.map_or(0, block);
+            }
+            let of_output = match step {
+                Kept { is_chunked: true, .. } => chunk(step),
+                Kept { is_overwritten: true, .. } => 0,
+                _ => block(step),
+            };
+            let of_input = below.map_or(0, |below| match below {
+                Kept { is_chunked: true, .. } | Kept { is_overwritten: true, .. } => chunk(below),
+                _ => block(below),
+            });
             gradients += step.weights;
             let copy = if step.copies { block(step) } else { 0 };
-            peak = peak.max(alive + gradients + block(step) + copy + below);
-            alive -= kept(step);
+            peak = peak.max(alive + gradients + pooled + of_output + copy + of_input);
+            let freed = if again(step) { block(step) } else { kept(step) };
+            // A pooled convolution still reads what belongs to the pooling.
+            if below.is_some_and(|below| below.is_chunked) {
+                pooled = if step.is_overwritten { freed } else { block(step) + indices(step) };
+                alive -= freed;
+            } else {
+                pooled = 0;
+                alive -= freed;
+            }
         }
         let inputs = block_bytes(self.input_bytes / FLOAT * batch_size);
         self.weight_bytes + optimizer_numbers * self.gradient_bytes + inputs + peak
@@ -273,9 +325,23 @@ fn kept_for_consumers(graph: &Graph) -> Vec<bool> {
     kept
 }
 
-/// Bytes of the memory block that holds so many numbers: back ends round up to one of four sizes between powers of two.
+/// For each step, the one that alone reads its output.
+fn only_readers(graph: &Graph) -> Vec<Option<usize>> {
+    let mut readers = vec![Vec::new(); graph.steps.len()];
+    for (i, step) in graph.steps.iter().enumerate() {
+        step.inputs.iter().for_each(|&input| readers[input].push(i));
+    }
+    let is_output = |i: usize| graph.outputs.contains(&i);
+    let alone = |(i, readers): (usize, &Vec<usize>)| (readers.len() == 1 && !is_output(i)).then(|| readers[0]);
+    readers.iter().enumerate().map(alone).collect()
+}
+
+/// Bytes of the memory block that holds so many numbers: small ones are rounded up to one of eight sizes between powers of two.
 fn block_bytes(numbers: usize) -> usize {
-    let step = (numbers.max(4).next_power_of_two() / 8).max(1);
+    if numbers >= 1 << 18 {
+        return numbers * FLOAT;
+    }
+    let step = (numbers.max(8).next_power_of_two() / 16).max(1);
     numbers.div_ceil(step) * step * FLOAT
 }
 

@@ -211,6 +211,39 @@ pub struct Epilogue<'a> {
     pub activation: Activation,
 }
 
+/// What [`Backend::conv_backward`] computes.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvBackward<'a> {
+    /// The gradient of the convolution's result or, with `pool`, of that pooled.
+    pub dy: &'a Tensor,
+    /// The convolution's kernel.
+    pub kernel: &'a Tensor,
+    /// The convolution.
+    pub geometry: ConvGeometry,
+    /// A maximum pooling of the result, and its winners.
+    pub pool: Option<(PoolGeometry, &'a Tensor)>,
+    /// Whether the input's gradient is wanted.
+    pub input: bool,
+    /// Whether the input is a ReLU's output and its gradient to be zero wherever that is not positive: the gradient of what the
+    /// ReLU was applied to.
+    pub masked: bool,
+    /// Whether the kernel's gradient is wanted.
+    pub weights: bool,
+    /// Whether the bias's gradient is wanted.
+    pub bias: bool,
+}
+
+/// The gradients of a convolution; none where none was wanted.
+#[derive(Debug)]
+pub struct ConvGradients<T = Tensor> {
+    /// Of the input.
+    pub input: Option<T>,
+    /// Of the kernel.
+    pub kernel: Option<T>,
+    /// Of the bias.
+    pub bias: Option<T>,
+}
+
 /// What a device is, for people: `striate doctor` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceInfo {
@@ -334,6 +367,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
         g: &ConvGeometry,
         with_bias: bool,
     ) -> Result<(Storage, Option<Storage>)>;
+    /// All gradients of a convolution in one go, where the back end can do with less memory that way; none where it cannot. If
+    /// nobody else looks at `x` it may write the input's gradient there, and return none for it.
+    fn conv_backward(&self, x: &mut Tensor, work: &ConvBackward<'_>) -> Result<Option<ConvGradients<Storage>>> {
+        let _ = (x, work);
+        Ok(None)
+    }
 
     // --- pooling ----------------------------------------------------------------------------------------------
 

@@ -15,9 +15,31 @@ const ALIGNMENT: usize = 64;
 /// Alignment is a matter of speed, not of soundness: data taken over by [`AlignedVec::from_vec`] keeps the
 /// address that it has.
 pub struct AlignedVec<T> {
-    vec: Vec<T>,
+    block: Block<T>,
     start: usize,
     len: usize,
+}
+
+enum Block<T> {
+    Owned(Vec<T>),
+    Lent(Box<dyn Loan<T>>),
+}
+
+/// Memory of a back end's own making, lent as long as this lives.
+pub trait Loan<T>: Send + Sync {
+    /// All of it.
+    fn as_slice(&self) -> &[T];
+    /// All of it, for writing.
+    fn as_mut_slice(&mut self) -> &mut [T];
+}
+
+impl<T> Block<T> {
+    fn as_slice(&self) -> &[T] {
+        match self {
+            Block::Owned(vec) => vec,
+            Block::Lent(loan) => loan.as_slice(),
+        }
+    }
 }
 
 impl<T: Element> AlignedVec<T> {
@@ -39,17 +61,27 @@ impl<T: Element> AlignedVec<T> {
             vec![T::default(); total]
         };
         let start = vec.as_ptr().align_offset(ALIGNMENT).min(slack);
-        Ok(AlignedVec { vec, start, len })
+        Ok(AlignedVec { block: Block::Owned(vec), start, len })
     }
 
     /// Takes over a vector without copying.
     pub fn from_vec(vec: Vec<T>) -> Self {
-        AlignedVec { len: vec.len(), start: 0, vec }
+        AlignedVec { len: vec.len(), start: 0, block: Block::Owned(vec) }
+    }
+
+    /// All of a block that a back end lends.
+    pub fn from_loan(loan: Box<dyn Loan<T>>) -> Self {
+        AlignedVec { len: loan.as_slice().len(), start: 0, block: Block::Lent(loan) }
+    }
+
+    /// Whether the memory is lent.
+    pub fn is_loan(&self) -> bool {
+        matches!(self.block, Block::Lent(_))
     }
 
     /// How many elements fit without a new allocation.
     pub fn capacity(&self) -> usize {
-        self.vec.len() - self.start
+        self.block.as_slice().len() - self.start
     }
 
     /// Shows `len` elements of the block; what they hold is whatever was there.
@@ -65,13 +97,17 @@ impl<T: Element> AlignedVec<T> {
 impl<T> Deref for AlignedVec<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        &self.vec[self.start..self.start + self.len]
+        &self.block.as_slice()[self.start..self.start + self.len]
     }
 }
 
 impl<T> DerefMut for AlignedVec<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.vec[self.start..self.start + self.len]
+        let range = self.start..self.start + self.len;
+        match &mut self.block {
+            Block::Owned(vec) => &mut vec[range],
+            Block::Lent(loan) => &mut loan.as_mut_slice()[range],
+        }
     }
 }
 
@@ -176,7 +212,7 @@ impl<T: Element> From<Vec<T>> for HostBuffer {
 impl Drop for HostBuffer {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.take() {
-            let empty = HostData::U8(AlignedVec { vec: Vec::new(), start: 0, len: 0 });
+            let empty = HostData::U8(AlignedVec::from_vec(Vec::new()));
             pool.recycle(std::mem::replace(&mut self.data, empty));
         }
     }

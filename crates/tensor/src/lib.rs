@@ -27,9 +27,10 @@ mod update;
 
 pub use activation::Activation;
 pub use backend::{
-    Backend, BinaryOp, DeviceInfo, Epilogue, MatmulGeometry, MemoryStats, PadGeometry, PadMode, ReduceOp, UnaryOp,
+    Backend, BinaryOp, ConvBackward, ConvGradients, DeviceInfo, Epilogue, MatmulGeometry, MemoryStats, PadGeometry,
+    PadMode, ReduceOp, UnaryOp,
 };
-pub use buffer::{AlignedVec, HostBuffer, HostData, Recycle};
+pub use buffer::{AlignedVec, HostBuffer, HostData, Loan, Recycle};
 pub use conv::{ConvAlgorithm, ConvGeometry, ConvSpec, Padding};
 pub use device::Device;
 pub use dtype::{DType, Element};

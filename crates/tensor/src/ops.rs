@@ -1,7 +1,9 @@
 //! The checked door to the primitives: each method checks shapes, types and devices, then asks the back end.
 
 use crate::activation::Activation;
-use crate::backend::{BinaryOp, Epilogue, MatmulGeometry, PadGeometry, PadMode, ReduceOp, UnaryOp};
+use crate::backend::{
+    BinaryOp, ConvBackward, ConvGradients, Epilogue, MatmulGeometry, PadGeometry, PadMode, ReduceOp, UnaryOp,
+};
 use crate::conv::{ConvGeometry, ConvSpec};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -494,6 +496,67 @@ impl Tensor {
         let (kernel_gradient, bias) = self.device().conv_backward_kernel(x, self, &g, with_bias)?;
         let bias = bias.map(|bias| self.made(bias, Shape::from([g.out_channels]))).transpose()?;
         Ok((self.made(kernel_gradient, *kernel)?, bias))
+    }
+
+    /// The gradients of [`Tensor::conv`] or, with `pool` and its winners, of [`Tensor::conv_max_pool`], where this tensor is the
+    /// gradient of the result: of the input, the kernel and the bias, where `wanted` says so. With `masked` the input is a ReLU's
+    /// output, and its gradient is zero wherever that is not positive.
+    ///
+    /// `x` is given up so that its memory may be used again.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the shapes do not belong together.
+    pub fn conv_backward(
+        &self,
+        mut x: Tensor,
+        kernel: &Tensor,
+        spec: &ConvSpec,
+        pool: Option<(&PoolSpec, &Tensor)>,
+        wanted: [bool; 3],
+        masked: bool,
+    ) -> Result<ConvGradients> {
+        self.companions("convolution gradient", &[&x, kernel])?;
+        let geometry = spec.geometry(x.shape(), kernel.shape())?;
+        let between = spec.output_shape(x.shape(), kernel.shape())?;
+        let pooling = match pool {
+            Some((pool, indices)) => {
+                let pooled = pool.output_shape(&between)?;
+                indices.has_shape("convolution gradient", &pooled)?;
+                self.has_shape("convolution gradient", &pooled)?;
+                Some((pool.geometry(&between)?, indices))
+            }
+            None => {
+                self.has_shape("convolution gradient", &between)?;
+                None
+            }
+        };
+        let [input, weights, bias] = wanted;
+        let work = ConvBackward { dy: self, kernel, geometry, pool: pooling, input, masked, weights, bias };
+        if let Some(made) = self.device().conv_backward(&mut x, &work)? {
+            let shape = *x.shape();
+            let of_input = match made.input {
+                Some(storage) => Some(self.made(storage, shape)?),
+                None => input.then_some(x),
+            };
+            let of_kernel = made.kernel.map(|storage| self.made(storage, *kernel.shape())).transpose()?;
+            let channels = Shape::from([geometry.out_channels]);
+            let of_bias = made.bias.map(|storage| self.made(storage, channels)).transpose()?;
+            return Ok(ConvGradients { input: of_input, kernel: of_kernel, bias: of_bias });
+        }
+        let scattered = pool.map(|(pool, indices)| self.pool_backward(&between, Some(indices), pool)).transpose()?;
+        let dz = scattered.as_ref().unwrap_or(self);
+        let (mut of_kernel, mut of_bias) = (None, None);
+        if weights || bias {
+            let (kernel, bias) = dz.conv_backward_kernel(&x, kernel.shape(), spec, bias)?;
+            (of_kernel, of_bias) = (Some(kernel).filter(|_| weights), bias);
+        }
+        let mut of_input = None;
+        if input {
+            let dx = dz.conv_backward_input(kernel, x.shape(), spec)?;
+            let relu = UnaryOp::Activation(Activation::Relu);
+            of_input = Some(if masked { dx.unary_backward(relu, &x)? } else { dx });
+        }
+        Ok(ConvGradients { input: of_input, kernel: of_kernel, bias: of_bias })
     }
 
     /// Pooling of (n, spatial…, c); `with_indices` also gives the winners of a maximum, for the backward pass.

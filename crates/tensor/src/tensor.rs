@@ -166,6 +166,11 @@ impl Tensor {
         Arc::get_mut(&mut self.storage).ok_or(refused)
     }
 
+    /// Whether no other tensor looks at this memory: writing copies nothing then.
+    pub fn is_sole_owner(&mut self) -> bool {
+        Arc::get_mut(&mut self.storage).is_some()
+    }
+
     /// Copies the memory if anyone else holds it; returns the offset then.
     fn unshare(&mut self) -> Result<usize> {
         if Arc::get_mut(&mut self.storage).is_none() {

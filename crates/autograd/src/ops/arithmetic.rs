@@ -24,7 +24,7 @@ impl Backward for BinaryRule {
         }
     }
 
-    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let side = |index: usize| -> Result<Option<Tensor>> {
             if !needed[index] {
                 return Ok(None);

@@ -13,7 +13,7 @@ impl Backward for ConcatRule {
         "concatenate"
     }
 
-    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let mut start = vec![0; dy.rank()];
         let mut gradients = Vec::with_capacity(self.shapes.len());
         for (shape, &needed) in self.shapes.iter().zip(needed) {

@@ -1,28 +1,99 @@
 //! Convolution with bias and activation, in 1, 2 or 3 spatial axes.
 
 use crate::var::{Backward, Var};
-use striate_tensor::{Activation, ConvSpec, PoolKind, PoolSpec, Result, Shape, Tensor, UnaryOp};
+use std::sync::Arc;
+use striate_tensor::{Activation, ConvSpec, Error, PoolKind, PoolSpec, Result, Tensor, UnaryOp};
 
-struct ConvRule {
+/// Bytes of an output that is worth computing twice.
+const LARGE: usize = 16 << 20;
+/// Products of one output number that are few enough for that: those of 3×3 taps and three channels.
+const FEW_PRODUCTS: usize = 32;
+
+/// A convolution whose output is large beside its input and soon computed: training keeps the input and computes it again, which
+/// costs little more than the memory traffic (Chen et al. 2016, <https://arxiv.org/abs/1604.06174>).
+pub(crate) struct Recipe {
     spec: ConvSpec,
     activation: Activation,
     x: Tensor,
     kernel: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Recipe {
+    /// None for a convolution that is not worth it.
+    fn of(
+        x: &Tensor,
+        kernel: &Tensor,
+        bias: Option<&Tensor>,
+        spec: &ConvSpec,
+        (activation, y): (Activation, &Tensor),
+    ) -> Option<Arc<Recipe>> {
+        let products = kernel.elements() / kernel.shape().channels().max(1);
+        let is_large = y.elements() * y.dtype().size() >= LARGE && y.elements() >= 4 * x.elements();
+        (is_large && products <= FEW_PRODUCTS).then(|| {
+            let (x, kernel, bias) = (x.clone(), kernel.clone(), bias.cloned());
+            Arc::new(Recipe { spec: *spec, activation, x, kernel, bias })
+        })
+    }
+
+    fn compute(&self) -> Result<Tensor> {
+        self.x.conv(&self.kernel, self.bias.as_ref(), &self.spec, self.activation)
+    }
+}
+
+/// A tensor that backward needs.
+enum Saved {
+    Tensor(Tensor),
+    Recipe(Arc<Recipe>),
+}
+
+impl Saved {
+    fn of(var: &Var) -> Saved {
+        var.recipe().map_or_else(|| Saved::Tensor(var.value().clone()), |recipe| Saved::Recipe(recipe.clone()))
+    }
+
+    fn get(self) -> Result<Tensor> {
+        match self {
+            Saved::Tensor(tensor) => Ok(tensor),
+            Saved::Recipe(recipe) => recipe.compute(),
+        }
+    }
+}
+
+struct ConvRule {
+    spec: ConvSpec,
+    activation: Activation,
+    /// Used up by the backward pass.
+    x: Option<Saved>,
+    kernel: Tensor,
     /// The output, where the activation's slope is computed from it.
-    y: Option<Tensor>,
+    y: Option<Saved>,
+    /// The input is a ReLU's output, and its gradient is that of what the ReLU was applied to.
+    masks: bool,
 }
 
 impl ConvRule {
-    /// The gradients from that of the sums, before the activation.
-    fn of_sums(&self, dz: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        let with_bias = needed.get(2).copied().unwrap_or(false);
-        let (mut dkernel, mut dbias) = (None, None);
-        if needed[1] || with_bias {
-            let (kernel, bias) = dz.conv_backward_kernel(&self.x, self.kernel.shape(), &self.spec, with_bias)?;
-            (dkernel, dbias) = (Some(kernel).filter(|_| needed[1]), bias);
-        }
-        let dx = needed[0].then(|| dz.conv_backward_input(&self.kernel, self.x.shape(), &self.spec)).transpose()?;
-        Ok(if needed.len() == 3 { vec![dx, dkernel, dbias] } else { vec![dx, dkernel] })
+    /// The gradients from that of the sums, before the activation, or of their maxima.
+    fn of_sums(
+        &mut self,
+        dz: &Tensor,
+        pool: Option<(&PoolSpec, &Tensor)>,
+        needed: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let x = self.x.take().ok_or_else(|| {
+            Error::argument(
+                "conv",
+                "a tape can be used once",
+                "a second backward pass",
+                "compute the forward pass again",
+            )
+        })?;
+        let x = x.get()?;
+        let wanted = [needed[0], needed[1], needed.get(2).copied().unwrap_or(false)];
+        let made = dz.conv_backward(x, &self.kernel, &self.spec, pool, wanted, self.masks)?;
+        let mut all = vec![made.input, made.kernel, made.bias];
+        all.truncate(needed.len());
+        Ok(all)
     }
 }
 
@@ -31,10 +102,13 @@ impl Backward for ConvRule {
         "conv"
     }
 
-    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        match &self.y {
-            Some(y) => self.of_sums(&dy.unary_backward(UnaryOp::Activation(self.activation), y)?, needed),
-            None => self.of_sums(dy, needed),
+    fn backward(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        match self.y.take() {
+            Some(y) => {
+                let dz = dy.unary_backward(UnaryOp::Activation(self.activation), &y.get()?)?;
+                self.of_sums(&dz, None, needed)
+            }
+            None => self.of_sums(dy, None, needed),
         }
     }
 
@@ -42,8 +116,28 @@ impl Backward for ConvRule {
         self.activation == Activation::Relu
     }
 
-    fn backward_masked(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        if self.is_relu() { self.of_sums(dy, needed) } else { self.backward(dy, needed) }
+    fn gives_masked(&self) -> bool {
+        self.masks
+    }
+
+    fn can_mask(&self) -> bool {
+        true
+    }
+
+    fn mask(&mut self) {
+        self.masks = true;
+    }
+
+    fn release_output(&mut self) {
+        self.y = None;
+    }
+
+    fn backward_masked(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        if self.is_relu() {
+            self.release_output();
+            return self.of_sums(dy, None, needed);
+        }
+        self.backward(dy, needed)
     }
 }
 
@@ -51,9 +145,8 @@ impl Backward for ConvRule {
 struct ConvPoolRule {
     conv: ConvRule,
     pool: PoolSpec,
-    /// The shape of the convolution's result.
-    between: Shape,
     indices: Option<Tensor>,
+    is_relu: bool,
     /// The pooled values of a ReLU: one that is not positive has no gradient.
     winners: Option<Tensor>,
 }
@@ -63,21 +156,44 @@ impl Backward for ConvPoolRule {
         "conv_max_pool"
     }
 
-    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        match &self.winners {
+    fn backward(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        match self.winners.take() {
             Some(winners) => {
-                self.backward_masked(&dy.unary_backward(UnaryOp::Activation(Activation::Relu), winners)?, needed)
+                let masked = dy.unary_backward(UnaryOp::Activation(Activation::Relu), &winners)?;
+                drop(winners);
+                self.backward_masked(&masked, needed)
             }
             None => self.backward_masked(dy, needed),
         }
     }
 
     fn is_relu(&self) -> bool {
-        self.winners.is_some()
+        self.is_relu
     }
 
-    fn backward_masked(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        self.conv.of_sums(&dy.pool_backward(&self.between, self.indices.as_ref(), &self.pool)?, needed)
+    fn gives_masked(&self) -> bool {
+        self.conv.masks
+    }
+
+    fn can_mask(&self) -> bool {
+        true
+    }
+
+    fn mask(&mut self) {
+        self.conv.mask();
+    }
+
+    fn release_output(&mut self) {
+        self.winners = None;
+    }
+
+    fn backward_masked(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        self.release_output();
+        let indices = self.indices.take();
+        let indices = indices.as_ref().ok_or_else(|| {
+            Error::argument("conv_max_pool", "backward needs the winners", "none", "this is a defect of the back end")
+        })?;
+        self.conv.of_sums(dy, Some((&self.pool, indices)), needed)
     }
 }
 
@@ -94,13 +210,20 @@ impl Var {
         let value = self.value().conv(kernel.value(), bias.map(Var::value), spec, activation)?;
         let mut inputs = vec![self, kernel];
         inputs.extend(bias);
-        Ok(Var::from_op(value.clone(), &inputs, || ConvRule {
+        let recipe = Recipe::of(self.value(), kernel.value(), bias.map(Var::value), spec, (activation, &value));
+        let y = || recipe.clone().map_or_else(|| Saved::Tensor(value.clone()), Saved::Recipe);
+        let made = Var::from_op(value.clone(), &inputs, || ConvRule {
             spec: *spec,
             activation,
-            x: self.value().clone(),
+            x: Some(Saved::of(self)),
             kernel: kernel.value().clone(),
-            y: (activation != Activation::Linear).then_some(value),
-        }))
+            masks: false,
+            y: (activation != Activation::Linear).then(y),
+        });
+        Ok(match recipe {
+            Some(recipe) if made.needs_gradient() => made.with_recipe(recipe),
+            _ => made,
+        })
     }
 
     /// [`Var::conv`] followed by maximum pooling, in one pass where the back end has it: of the result between, backward needs
@@ -125,18 +248,18 @@ impl Var {
             self.value().conv_max_pool(kernel.value(), bias.map(Var::value), spec, activation, pool, wanted)?;
         let mut inputs = vec![self, kernel];
         inputs.extend(bias);
-        let between = spec.output_shape(self.shape(), kernel.shape())?;
         Ok(Some(Var::from_op(value.clone(), &inputs, || ConvPoolRule {
             conv: ConvRule {
                 spec: *spec,
                 activation: Activation::Linear,
-                x: self.value().clone(),
+                x: Some(Saved::of(self)),
                 kernel: kernel.value().clone(),
+                masks: false,
                 y: None,
             },
             pool: PoolSpec { kind: PoolKind::Max, ..*pool },
-            between,
             indices,
+            is_relu: activation == Activation::Relu,
             winners: (activation == Activation::Relu).then_some(value),
         })))
     }

@@ -14,7 +14,7 @@ impl Backward for ConvTransposeRule {
         "conv_transpose"
     }
 
-    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         // y is the gradient of the input of a convolution whose output's gradient is x: swap the roles back.
         let dx = needed[0].then(|| dy.conv(&self.kernel, None, &self.spec, Activation::Linear)).transpose()?;
         let dkernel = needed[1]

@@ -13,7 +13,7 @@ impl Backward for CropRule {
         "crop"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let pads: Vec<(usize, usize)> = (0..self.input.rank())
             .map(|axis| (self.start[axis], self.input[axis] - self.start[axis] - dy.shape()[axis]))
             .collect();

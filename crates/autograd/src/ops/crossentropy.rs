@@ -13,7 +13,7 @@ impl Backward for CrossentropyRule {
         "softmax_crossentropy"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let mut rows = dy.shape().to_vec();
         rows.push(1);
         // Σ target may differ from 1 (weights, soft labels): p·Σt − t.

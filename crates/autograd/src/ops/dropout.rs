@@ -14,7 +14,7 @@ impl Backward for DropoutRule {
         "dropout"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         Ok(vec![Some(dy.dropout(self.rate, self.key)?)])
     }
 }

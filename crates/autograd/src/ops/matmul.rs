@@ -16,7 +16,7 @@ impl Backward for MatmulRule {
         "matmul"
     }
 
-    fn backward(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let dz = match &self.y {
             Some(y) => dy.unary_backward(UnaryOp::Activation(self.activation), y)?,
             None => dy.clone(),

@@ -2,7 +2,7 @@
 
 mod arithmetic;
 mod concat;
-mod conv;
+pub(crate) mod conv;
 mod conv_transpose;
 mod crop;
 mod crossentropy;

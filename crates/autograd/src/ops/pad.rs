@@ -14,7 +14,7 @@ impl Backward for PadRule {
         "pad"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         Ok(vec![Some(dy.pad_backward(&self.input, &self.pads, self.mode)?)])
     }
 }

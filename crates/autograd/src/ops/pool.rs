@@ -18,7 +18,7 @@ impl Backward for PoolRule {
         "pool"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let masked = match &self.winners {
             Some(winners) => &dy.unary_backward(UnaryOp::Activation(Activation::Relu), winners)?,
             None => dy,

@@ -18,7 +18,7 @@ impl Backward for ReduceRule {
         "reduce"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let dy = dy.reshape(self.kept)?;
         let each = |factor: f64, dy: &Tensor| Tensor::full(self.input, factor, dy.dtype(), dy.device())?.mul(dy);
         let dx = match (&self.extremum, self.op) {

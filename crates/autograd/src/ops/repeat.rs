@@ -14,7 +14,7 @@ impl Backward for RepeatRule {
         "repeat"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         Ok(vec![Some(dy.reshape(self.apart)?.reduce(ReduceOp::Sum, &[1], false)?.reshape(self.input)?)])
     }
 }

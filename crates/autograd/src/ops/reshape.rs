@@ -10,7 +10,7 @@ impl Backward for ReshapeRule {
         "reshape"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         Ok(vec![Some(dy.reshape(self.0)?)])
     }
 }

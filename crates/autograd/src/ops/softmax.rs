@@ -12,7 +12,7 @@ impl Backward for SoftmaxRule {
         "softmax"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         Ok(vec![Some(dy.softmax_backward(&self.y)?)])
     }
 }

@@ -28,7 +28,7 @@ impl Backward for TakeRowsRule {
         "take_rows"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         let (table, rows, device) = (&self.table, &self.rows, dy.device());
         let sums = match dy.dtype() {
             DType::F64 => Tensor::from_vec(scattered(&dy.to_vec::<f64>()?, table, rows, 0.0), *table, device)?,

@@ -1,12 +1,12 @@
 //! Elementwise functions of one variable, activations among them.
 
 use crate::var::{Backward, Var};
-use striate_tensor::{Activation, Result, Tensor, UnaryOp};
+use striate_tensor::{Activation, Error, Result, Tensor, UnaryOp};
 
 struct UnaryRule {
     op: UnaryOp,
-    /// The output or the input, whichever the slope is computed from.
-    saved: Tensor,
+    /// The output or the input, whichever the slope is computed from; nothing for a ReLU whose gradients come masked.
+    saved: Option<Tensor>,
 }
 
 impl Backward for UnaryRule {
@@ -14,15 +14,24 @@ impl Backward for UnaryRule {
         "elementwise"
     }
 
-    fn backward(&self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        Ok(vec![Some(dy.unary_backward(self.op, &self.saved)?)])
+    fn backward(&mut self, dy: &Tensor, _needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        let saved = self.saved.as_ref().ok_or_else(|| {
+            Error::argument("elementwise", "backward needs what it saved", "none", "this is a defect of the tape")
+        })?;
+        Ok(vec![Some(dy.unary_backward(self.op, saved)?)])
+    }
+
+    fn release_output(&mut self) {
+        if self.is_relu() {
+            self.saved = None;
+        }
     }
 
     fn is_relu(&self) -> bool {
         self.op == UnaryOp::Activation(Activation::Relu)
     }
 
-    fn backward_masked(&self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    fn backward_masked(&mut self, dy: &Tensor, needed: &[bool]) -> Result<Vec<Option<Tensor>>> {
         if self.is_relu() { Ok(vec![Some(dy.clone())]) } else { self.backward(dy, needed) }
     }
 }
@@ -35,7 +44,7 @@ impl Var {
     pub fn unary(&self, op: UnaryOp) -> Result<Var> {
         let value = self.value().unary(op)?;
         let saved = if op.slope_from_output() { &value } else { self.value() }.clone();
-        Ok(Var::from_op(value, &[self], || UnaryRule { op, saved }))
+        Ok(Var::from_op(value, &[self], || UnaryRule { op, saved: Some(saved) }))
     }
 
     /// An activation of every element; the identity for [`Activation::Linear`].

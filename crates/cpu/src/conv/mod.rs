@@ -5,6 +5,7 @@
 //! [`kernel_gradient`] sums over positions; [`depthwise`] holds the case of one channel a group; [`winograd`] computes all three
 //! passes of 3×3 convolutions with a quarter of the products.
 
+mod backward;
 mod correlation;
 mod depthwise;
 mod direct;
@@ -13,6 +14,7 @@ mod winograd;
 
 use crate::backend::{Context, f32s};
 use crate::elementwise;
+pub(crate) use backward::run as backward;
 use correlation::Correlation;
 use std::sync::Arc;
 use striate_tensor::{Activation, ConvGeometry, Epilogue, PoolGeometry, Result, Storage, Tensor};
@@ -109,23 +111,36 @@ fn transformed(
 pub(crate) fn input_gradient(cx: &Context, dy: &Tensor, kernel: &Tensor, g: &ConvGeometry) -> Result<Storage> {
     let (gradient, weights) = (f32s("convolution gradient", dy)?, f32s("convolution gradient", kernel)?);
     let mut dx = cx.memory.take::<f32>(g.batch * g.input_positions() * g.in_channels)?;
+    input_gradient_into(cx, gradient, kernel, weights, g, &mut dx)?;
+    Ok(dx.into_storage())
+}
+
+/// Computes the gradient of the input from that of the output. `weights` is what `kernel` holds.
+fn input_gradient_into(
+    cx: &Context,
+    gradient: &[f32],
+    kernel: &Tensor,
+    weights: &[f32],
+    g: &ConvGeometry,
+    dx: &mut [f32],
+) -> Result<()> {
     if is_depthwise(g) {
         let _span = span("conv_backward_input", "depthwise", g);
-        depthwise::input_gradient(cx, gradient, weights, g, &mut dx);
-    } else if winograd::is_chosen(cx, g, Pass::InputGradient) {
-        let _span = span("conv_backward_input", "winograd", g);
-        winograd::input_gradient(cx, g, kernel, weights, gradient, &mut dx)?;
-    } else {
-        let _span = span("conv_backward_input", "direct", g);
-        let mut parts = Vec::new();
-        for (class, correlation) in Correlation::input_gradient(g).into_iter().enumerate() {
-            let key = direct::key(g, 1 + class as u64);
-            let packed = kernel.prepared(key, || direct::pack_turned(cx, weights, g, &correlation))?;
-            parts.push((correlation, packed));
-        }
-        direct::run(cx, parts, gradient, None, Activation::Linear, &mut dx)?;
+        depthwise::input_gradient(cx, gradient, weights, g, dx);
+        return Ok(());
     }
-    Ok(dx.into_storage())
+    if winograd::is_chosen(cx, g, Pass::InputGradient) {
+        let _span = span("conv_backward_input", "winograd", g);
+        return winograd::input_gradient(cx, g, kernel, weights, gradient, dx);
+    }
+    let _span = span("conv_backward_input", "direct", g);
+    let mut parts = Vec::new();
+    for (class, correlation) in Correlation::input_gradient(g).into_iter().enumerate() {
+        let key = direct::key(g, 1 + class as u64);
+        let packed = kernel.prepared(key, || direct::pack_turned(cx, weights, g, &correlation))?;
+        parts.push((correlation, packed));
+    }
+    direct::run(cx, parts, gradient, None, Activation::Linear, dx)
 }
 
 pub(crate) fn kernel_gradient(
@@ -138,21 +153,31 @@ pub(crate) fn kernel_gradient(
     let (input, gradient) = (f32s("convolution gradient", x)?, f32s("convolution gradient", dy)?);
     let mut dw = cx.memory.take::<f32>(g.taps() * g.in_per_group() * g.out_channels)?;
     let mut db = with_bias.then(|| cx.memory.take::<f32>(g.out_channels)).transpose()?;
+    kernel_gradient_into(cx, input, gradient, g, &mut dw, db.as_deref_mut())?;
+    Ok((dw.into_storage(), db.map(|db| db.into_storage())))
+}
+
+/// Computes the gradients of the kernel and, if there is a place for it, of the bias.
+fn kernel_gradient_into(
+    cx: &Context,
+    input: &[f32],
+    gradient: &[f32],
+    g: &ConvGeometry,
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+) -> Result<()> {
     if is_depthwise(g) {
         let _span = span("conv_backward_kernel", "depthwise", g);
-        depthwise::kernel_gradient(cx, input, gradient, g, &mut dw)?;
-        if let Some(db) = &mut db {
-            crate::reduce::columns(cx, gradient, g.out_channels, db)?;
-        }
-    } else if winograd::is_chosen(cx, g, Pass::KernelGradient) {
+        depthwise::kernel_gradient(cx, input, gradient, g, dw)?;
+        return db.map_or(Ok(()), |db| crate::reduce::columns(cx, gradient, g.out_channels, db));
+    }
+    if winograd::is_chosen(cx, g, Pass::KernelGradient) {
         let _span = span("conv_backward_kernel", "winograd", g);
         let tiles = Tiles::new(g, Pass::KernelGradient);
-        winograd::kernel_gradient(cx, &tiles, input, gradient, &mut dw, db.as_deref_mut())?;
-    } else {
-        let _span = span("conv_backward_kernel", "direct", g);
-        kernel_gradient::run(cx, &Correlation::forward(g), input, gradient, &mut dw, db.as_deref_mut())?;
+        return winograd::kernel_gradient(cx, &tiles, input, gradient, dw, db);
     }
-    Ok((dw.into_storage(), db.map(|db| db.into_storage())))
+    let _span = span("conv_backward_kernel", "direct", g);
+    kernel_gradient::run(cx, &Correlation::forward(g), input, gradient, dw, db)
 }
 
 fn span(pass: &'static str, algorithm: &'static str, g: &ConvGeometry) -> tracing::span::EnteredSpan {

@@ -3,7 +3,9 @@
 use super::property::{Draw, LEVEL, Lab, activation, agree, holds, holds_for, level_draw, once, twice};
 use super::tolerance;
 use proptest::prelude::*;
-use striate_tensor::{Activation, ConvAlgorithm, ConvSpec, Device, Padding, Result, Shape};
+use striate_tensor::{
+    Activation, ConvAlgorithm, ConvSpec, Device, Error, Padding, PoolKind, PoolSpec, Result, Shape, Tensor, UnaryOp,
+};
 
 /// A convolution whose parts fit each other.
 #[derive(Debug, Clone)]
@@ -250,4 +252,63 @@ pub fn conv_backward_kernel(device: &Device, cases: u32) -> Result<(), String> {
     };
     holds("conv_backward_kernel", cases, case, property)?;
     holds_for("conv_backward_kernel", layers().into_iter().map(|layer| (LEVEL, layer, true)), property)
+}
+
+/// All gradients of a convolution in one go: perhaps through a maximum pooling, perhaps to below a ReLU, with the input's own memory
+/// to write to or not.
+///
+/// # Errors
+/// A text with the smallest case that fails.
+pub fn conv_backward(device: &Device, cases: u32) -> Result<(), String> {
+    let lab = Lab::new(device);
+    let flags = || (any::<[bool; 3]>(), any::<[bool; 3]>());
+    let property = |(draw, case, (wanted, [masked, pooled, owned])): (Draw, Convolution, ([bool; 3], [bool; 3]))| {
+        let (input, kernel, output) = case.shapes()?;
+        let (x, k) = (lab.operand(&draw, 0, input)?, lab.operand(&draw, 1, kernel)?);
+        let spec = PoolSpec { kind: PoolKind::Max, window: [2; 3], strides: [2; 3], padding: Padding::Valid };
+        let pool = Some(&spec).filter(|_| pooled && output[1..output.rank() - 1].iter().all(|&size| size >= 2));
+        let (dy, winners) = match pool {
+            Some(pool) => {
+                let winners = lab.operand(&draw, 2, output)?.exact.pool(pool, true)?.1;
+                let tested = winners.as_ref().map(|winners| winners.to_device(device)).transpose()?;
+                (lab.operand(&draw, 3, pool.output_shape(&output)?)?, tested.zip(winners))
+            }
+            None => (lab.operand(&draw, 3, output)?, None),
+        };
+        let tested = pool.zip(winners.as_ref().map(|(tested, _)| tested));
+        let got = twice(draw.dtype, || {
+            let own = || Tensor::from_storage(device.copy(&x.tested)?, input, device);
+            let x = if owned { own()? } else { x.tested.clone() };
+            let made = dy.tested.conv_backward(x, &k.tested, &case.spec, tested, wanted, masked)?;
+            Ok([made.input, made.kernel, made.bias].into_iter().flatten().collect())
+        })?;
+        prop_assert_eq!(
+            got.len(),
+            wanted.iter().filter(|&&is| is).count(),
+            "what is wanted must be there, and no more"
+        );
+        let all = |dy: &Tensor, x: &Tensor, k: &Tensor| {
+            let pool = pool.zip(winners.as_ref().map(|(_, exact)| exact));
+            let dz = pool.map(|(pool, winners)| dy.pool_backward(&output, Some(winners), pool)).transpose()?;
+            let dz = dz.as_ref().unwrap_or(dy);
+            let (dkernel, dbias) = dz.conv_backward_kernel(x, &kernel, &case.spec, true)?;
+            Ok::<_, Error>([Some(dz.conv_backward_input(k, &input, &case.spec)?), Some(dkernel), dbias])
+        };
+        let mut want = all(&dy.exact, &x.exact, &k.exact)?;
+        if masked {
+            let relu = UnaryOp::Activation(Activation::Relu);
+            want[0] = want[0].take().map(|dx| dx.unary_backward(relu, &x.exact)).transpose()?;
+        }
+        let magnitudes = all(&dy.magnitude()?, &x.magnitude()?, &k.magnitude()?)?;
+        let pairs = want.into_iter().flatten().zip(magnitudes.into_iter().flatten());
+        let pairs = ["dx", "dkernel", "dbias"].iter().zip(pairs).zip(wanted).filter(|(_, is)| *is);
+        for ((what, (want, magnitude)), got) in pairs.map(|(pair, _)| pair).zip(&got) {
+            let magnitude = magnitude.to_f64_vec()?;
+            agree(what, got, &want, draw.dtype, |i| tolerance::sum(draw.dtype, magnitude[i]))?;
+        }
+        Ok(())
+    };
+    holds("conv_backward", cases, (level_draw(), convolution(), flags()), property)?;
+    let flags = ([true; 3], [true; 3]);
+    holds_for("conv_backward", layers().into_iter().map(|layer| (LEVEL, layer, flags)), property)
 }

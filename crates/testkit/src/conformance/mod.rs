@@ -27,7 +27,7 @@ mod threads;
 mod tolerance;
 mod update;
 
-pub use conv::{conv_backward_input, conv_backward_kernel, conv_forward};
+pub use conv::{conv_backward, conv_backward_input, conv_backward_kernel, conv_forward};
 pub use elementwise::{binary, dropout, is_finite, unary, unary_backward};
 pub use layout::{concat, crop, gather, pad, pad_backward, permute};
 pub use matmul::matmul;
@@ -57,7 +57,7 @@ macro_rules! conformance_suite {
             upload_download_copy full cast memory
             permute pad pad_backward crop concat gather
             unary unary_backward binary dropout is_finite reduce argmax
-            matmul conv_forward conv_backward_input conv_backward_kernel
+            matmul conv_forward conv_backward conv_backward_input conv_backward_kernel
             pool_forward pool_backward
             softmax softmax_backward softmax_crossentropy
             update

@@ -77,7 +77,8 @@ fn the_peak_that_costs_predict_is_the_measured_one_within_15_percent() {
             let labels: Vec<u8> = (0..200).map(|i| i % 10).collect();
             let data = ArrayDataset::new(vec![pixels], vec![Array::one_hot(&labels, 10).unwrap()]).unwrap();
             let mut training = model.compile(RmsProp::default(), CategoricalCrossentropy, [Accuracy]).unwrap();
-            training.fit(&data, Fit { prefetch: 0, batch_size, ..quiet(1) }).unwrap();
+            // Optimizers make their numbers at the end of the first step: the second is the fullest.
+            training.fit(&data, Fit { prefetch: 0, batch_size, ..quiet(2) }).unwrap();
             let ratio = predicted as f64 / device.memory().peak as f64;
             println!("{name}, batches of {batch_size}: predicted {predicted}, {ratio:.3} of the measured");
             assert!((ratio - 1.0).abs() < 0.15, "{name}, batches of {batch_size}: {ratio}");
