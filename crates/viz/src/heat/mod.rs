@@ -41,6 +41,32 @@ fn score(model: &Model, input: &Var, class: usize, run: Run) -> Result<(Var, Has
     Ok((score.sum()?, run.into_captured()))
 }
 
+/// The log-odds of a class for each input: ln p/(1 − p), computed from what softmax or sigmoid was applied to, so that they still
+/// tell inputs apart that the model is sure of. Of a model that ends in neither, the class's own output.
+fn log_odds(model: &Model, inputs: &Tensor, class: usize) -> Result<Vec<f32>> {
+    let input = Var::constant(inputs.clone());
+    let output = model.run(&[input], &model.constants(), &Run::inference())?.swap_remove(0);
+    let logits = output.logits().cloned();
+    let values = logits.as_ref().unwrap_or(&output);
+    let classes = values.shape().channels();
+    if values.shape().rank() != 2 || class >= classes.max(2) {
+        let rule = format!("the class must be below {}, of a model that ends in one vector", classes.max(2));
+        return Err(Error::argument("class", rule, class.to_string(), ""));
+    }
+    let all = values.value().to_vec::<f32>()?;
+    let of_row = |row: &[f32]| match (classes, class) {
+        (1, 0) => -row[0],
+        (1, _) => row[0],
+        _ if logits.is_none() => row[class],
+        _ => {
+            let others = || row.iter().enumerate().filter(|&(other, _)| other != class).map(|(_, &v)| v);
+            let most = others().fold(f32::NEG_INFINITY, f32::max);
+            row[class] - most - others().map(|v| (v - most).exp()).sum::<f32>().ln()
+        }
+    };
+    Ok(all.chunks_exact(classes.max(1)).map(of_row).collect())
+}
+
 /// The class that the model finds most probable, and its probability.
 ///
 /// # Errors

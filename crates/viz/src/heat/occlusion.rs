@@ -1,5 +1,6 @@
 //! What the model loses when a patch of the picture is covered.
 
+use super::log_odds;
 use crate::pixels;
 use crate::plane::Plane;
 use crate::subject::Subject;
@@ -26,7 +27,8 @@ impl Occlusion {
     }
 }
 
-/// One number a pixel: how far the class's probability falls on average when a patch covers the pixel; at least 0.
+/// One number a pixel: how far the class's log-odds, ln p/(1 − p), fall on average when a patch covers the pixel; at least 0. The
+/// probability itself would not fall where the model is sure.
 ///
 /// # Errors
 /// [`Error::Argument`] for a class that is not there, or a patch or stride of 0, or larger than the picture.
@@ -37,9 +39,7 @@ pub fn occlusion_map(subject: &Subject, input: &Tensor, class: usize, options: O
         let rule = "patch and stride must be at least 1, and the patch no larger than the picture";
         return Err(Error::argument("occlusion", rule, format!("patch {patch}, stride {stride}"), ""));
     }
-    let missing = || Error::argument("class", "must be one of the model's", class.to_string(), "");
-    let of = |row: &Vec<f32>| row.get(class).copied().ok_or_else(missing);
-    let whole = of(&subject.probabilities(input)?[0])?;
+    let whole = log_odds(&subject.model, input, class)?[0];
     // The last patch ends at the border.
     let starts = |side: usize| {
         let mut starts: Vec<usize> = (0..=side - patch).step_by(stride).collect();
@@ -64,8 +64,8 @@ pub fn occlusion_map(subject: &Subject, input: &Tensor, class: usize, options: O
             }
         }
         let inputs = Tensor::from_vec(covered, [group.len(), height, width, channels], input.device())?;
-        for (&(top, left), row) in group.iter().zip(&subject.probabilities(&inputs)?) {
-            let fall = whole - of(row)?;
+        for (&(top, left), odds) in group.iter().zip(log_odds(&subject.model, &inputs, class)?) {
+            let fall = whole - odds;
             for y in top..top + patch {
                 for at in y * width + left..y * width + left + patch {
                     sum[at] += fall;
@@ -76,4 +76,42 @@ pub fn occlusion_map(subject: &Subject, input: &Tensor, class: usize, options: O
     }
     let mean = sum.iter().zip(&count).map(|(sum, count)| (sum / count.max(1.0)).max(0.0)).collect();
     Plane::new(height, width, mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use striate_data::Preparation;
+    use striate_nn::layers::{Dense, Flatten, Softmax};
+    use striate_nn::{BuildOptions, Sequential};
+    use striate_tensor::Activation::Sigmoid;
+
+    /// A model that looks at the pixel in row 3, column 2 alone, and is sure of what it sees.
+    fn subject(classes: usize, device: &striate_tensor::Device) -> Subject {
+        let end =
+            if classes == 1 { Dense::new(1).activation(Sigmoid) } else { Dense::new(classes).activation(Softmax) };
+        let network = Sequential::new([6, 6, 1]).add(Flatten).add(end);
+        let mut model = network.build_on(&BuildOptions::on(device)).unwrap();
+        let mut kernel = vec![0f32; 36 * classes];
+        kernel[(3 * 6 + 2) * classes + classes - 1] = 200.0;
+        let path = model.weights().next().unwrap().0.path.clone();
+        model.set_weight(&path, &Tensor::from_vec(kernel, [36, classes], device).unwrap()).unwrap();
+        Subject { model, preparation: Preparation::guess(&[6usize, 6, 1].into()).unwrap(), class_names: Vec::new() }
+    }
+
+    #[test]
+    fn a_model_that_is_sure_still_shows_what_it_looks_at() {
+        let device = striate_testkit::reference::device();
+        let picture = Tensor::full([1, 6, 6, 1], 1.0, striate_tensor::DType::F32, &device).unwrap();
+        let options = Occlusion { patch: 2, stride: 1, fill: 0.5, batch: 3 };
+        for (classes, class) in [(1, 1), (3, 2)] {
+            let subject = subject(classes, &device);
+            assert_eq!(subject.probabilities(&picture).unwrap()[0][class], 1.0);
+            let map = occlusion_map(&subject, &picture, class, options).unwrap();
+            let hottest = (0..36).max_by(|&a, &b| map.values()[a].total_cmp(&map.values()[b])).unwrap();
+            assert_eq!(hottest, 3 * 6 + 2);
+            assert!(map.values()[0] == 0.0 && (map.values()[hottest] - 100.0).abs() < 1e-2, "{:?}", map.values());
+            assert!(occlusion_map(&subject, &picture, 3, options).is_err());
+        }
+    }
 }
