@@ -354,61 +354,92 @@ impl Kernel for GradientRow<'_> {
     fn run<S: Simd>(self) {
         let c = self.channels;
         assert!(self.dy.len() == self.columns.len() * c);
+        let mut pairs = Vec::with_capacity(64);
         for run in self.runs {
             let (dy, step) = (&self.dy[run.first * c..(run.first + run.count) * c], run.step * c);
+            pairs.clear();
             for &(source_row, tap_row) in self.rows {
                 for &(source, tap) in &self.columns[run.first] {
-                    let from = (source_row + source) * c;
-                    let x = &self.x[from..from + (run.count - 1) * step + c];
-                    let sums = &mut self.sums[(tap_row + tap) * c..(tap_row + tap + 1) * c];
-                    let mut at = 0;
-                    // SAFETY: the slices hold `c` elements for each position; vectors end at or before channel `c`.
-                    unsafe {
-                        while at + 4 * S::LANES <= c {
-                            products::<S, 4>(x, step, dy, c, at, S::LANES, sums);
-                            at += 4 * S::LANES;
-                        }
-                        while at < c {
-                            products::<S, 1>(x, step, dy, c, at, S::LANES.min(c - at), sums);
-                            at += S::LANES;
-                        }
-                    }
+                    let (x, sum) = ((source_row + source) * c, (tap_row + tap) * c);
+                    assert!(x + (run.count - 1) * step + c <= self.x.len() && sum + c <= self.sums.len());
+                    pairs.push((x, sum));
+                }
+            }
+            let mut left = &pairs[..];
+            // SAFETY: each pair's `c` elements were checked above for every position of the run.
+            unsafe {
+                // Nine taps read a gradient once; one alone would wait for its own sum at every position.
+                while let Some((nine, rest)) = left.split_first_chunk::<9>() {
+                    all_products::<S, 9>(self.x, nine, (dy, step), c, self.sums);
+                    left = rest;
+                }
+                while let Some((three, rest)) = left.split_first_chunk::<3>() {
+                    all_products::<S, 3>(self.x, three, (dy, step), c, self.sums);
+                    left = rest;
+                }
+                while let Some((one, rest)) = left.split_first_chunk::<1>() {
+                    all_products::<S, 1>(self.x, one, (dy, step), c, self.sums);
+                    left = rest;
                 }
             }
         }
     }
 }
 
-/// Adds x·dy over all positions to `N` vectors of sums from channel `at` on, the last of them `last` wide.
+/// Adds x·dy over all positions to the sums of `T` taps, each with the start of its input and of its sums.
 ///
 /// # Safety
-/// Only below `Level::run`, with pointers valid for what is read and written.
+/// Only below `Level::run`, with pairs valid for `c` elements at each position.
 #[inline(always)]
-unsafe fn products<S: Simd, const N: usize>(
+unsafe fn all_products<S: Simd, const T: usize>(
     x: &[f32],
-    step: usize,
-    dy: &[f32],
+    pairs: &[(usize, usize); T],
+    gradient: (&[f32], usize),
     c: usize,
-    at: usize,
-    last: usize,
+    sums: &mut [f32],
+) {
+    let mut at = 0;
+    // SAFETY: as the caller; vectors end at or before channel `c`.
+    unsafe {
+        while at + S::LANES <= c {
+            products::<S, T>(x, pairs, gradient, (at, c), S::LANES, sums);
+            at += S::LANES;
+        }
+        if at < c {
+            products::<S, T>(x, pairs, gradient, (at, c), c - at, sums);
+        }
+    }
+}
+
+/// As [`all_products`] for one vector of channels from `at.0` of `at.1` on, `width` wide.
+///
+/// # Safety
+/// As [`all_products`].
+#[inline(always)]
+unsafe fn products<S: Simd, const T: usize>(
+    x: &[f32],
+    pairs: &[(usize, usize); T],
+    (dy, step): (&[f32], usize),
+    (at, c): (usize, usize),
+    width: usize,
     sums: &mut [f32],
 ) {
     // SAFETY: as the caller.
     unsafe {
-        let mut acc = [S::splat(0.0); N];
-        for (v, acc) in acc.iter_mut().enumerate() {
-            *acc = load::<S>(sums.as_ptr().add(at + v * S::LANES), last);
-        }
-        let (mut x, mut dy, positions) = (x.as_ptr().wrapping_add(at), dy.as_ptr().wrapping_add(at), dy.len() / c);
-        for _ in 0..positions {
-            for (v, acc) in acc.iter_mut().enumerate() {
-                *acc = S::fma(load::<S>(x.add(v * S::LANES), last), load::<S>(dy.add(v * S::LANES), last), *acc);
+        let from = pairs.map(|(x, _)| x + at);
+        let mut acc = [S::splat(0.0); T];
+        let mut shift = 0;
+        for position in 0..dy.len() / c {
+            let dy = load::<S>(dy.as_ptr().add(position * c + at), width);
+            for (acc, from) in acc.iter_mut().zip(from) {
+                *acc = S::fma(load::<S>(x.as_ptr().add(from + shift), width), dy, *acc);
             }
-            (x, dy) = (x.wrapping_add(step), dy.wrapping_add(c));
+            shift += step;
         }
-        for (v, acc) in acc.iter().enumerate() {
-            let to = sums.as_mut_ptr().add(at + v * S::LANES);
-            if last == S::LANES { S::store(to, *acc) } else { S::store_part(to, *acc, last) }
+        for (acc, (_, sum)) in acc.into_iter().zip(pairs) {
+            let to = sums.as_mut_ptr().add(sum + at);
+            let sum = S::add(load::<S>(to, width), acc);
+            if width == S::LANES { S::store(to, sum) } else { S::store_part(to, sum, width) }
         }
     }
 }

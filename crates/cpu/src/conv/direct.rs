@@ -11,6 +11,8 @@ use striate_tensor::{Activation, ConvGeometry, PoolGeometry, Result};
 
 /// Bytes of a box's input that should stay in the second-level cache.
 const STRIP_BYTES: usize = 160 << 10;
+/// Bytes of a box's results that should stay there.
+const RESULT_BYTES: usize = 256 << 10;
 /// Bytes of a panel's part along k that should stay there too.
 const PANEL_BYTES: usize = 112 << 10;
 /// Tasks that a convolution is cut into at least, if it has the columns for it.
@@ -62,6 +64,14 @@ pub(crate) fn pack_turned(cx: &Context, kernel: &[f32], g: &ConvGeometry, c: &Co
     Packed::new(&source, cx.level, &cx.memory, &cx.threads)
 }
 
+/// Positions that a task computes: their input and, where they are many channels, their results stay in the second-level cache.
+fn positions_in_box(c: &Correlation) -> usize {
+    let pixels: usize = c.step.iter().product();
+    let by_input = STRIP_BYTES / 4 / (c.in_channels * pixels).max(1);
+    let by_results = RESULT_BYTES / 4 / c.out_channels.max(1);
+    by_input.min(by_results).clamp(48, 768)
+}
+
 /// A correlation, laid out and cut into tasks.
 struct Part {
     c: Correlation,
@@ -81,7 +91,7 @@ struct Part {
 
 impl Part {
     fn new(cx: &Context, c: Correlation, kernel: Arc<Packed>, first_task: usize) -> Part {
-        let boxes = c.boxes((STRIP_BYTES / 4 / c.in_channels.max(1)).clamp(48, 768));
+        let boxes = c.boxes(positions_in_box(&c));
         let strip = c.strip(boxes.size);
         let segments = c.segments(&strip);
         // Few boxes are shared out by columns as well.
@@ -192,7 +202,7 @@ pub(crate) fn run_pooled(
 ) -> Result<()> {
     let (channels, width, pairs) = (layout.out_channels, layout.grid[2], pool.output[1]);
     let work = layout.multiply_adds();
-    let target = (STRIP_BYTES / 4 / layout.in_channels.max(1)).clamp(48, 768);
+    let target = positions_in_box(&layout);
     // Enough tasks for all threads, too.
     let tasks = cx.threads.tasks(work);
     let at_once = (target / (2 * width)).min((layout.batch * pairs).div_ceil(tasks)).clamp(1, pairs.max(1));

@@ -9,9 +9,11 @@ use crate::reduce::Fold;
 use std::sync::{Mutex, PoisonError};
 use striate_tensor::{ReduceOp, Result};
 
-/// Positions in a box: enough that reading and writing the sums once a box costs little, few enough that a panel and a
-/// tile's rows stay in the first-level cache.
-const POSITIONS: usize = 224;
+/// Positions in a box for register tiles: so many that reading and writing the sums once a box costs little. The panel then streams
+/// from the second-level cache while a tile's rows stay in the first.
+const POSITIONS: usize = 896;
+/// The same where a pixel has few channels: all of a box stays in the first-level cache.
+const THIN_POSITIONS: usize = 224;
 /// Elements of all the tasks' own sums together.
 const PRIVATE_SUMS: usize = 8 << 20;
 
@@ -34,7 +36,9 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn new<'a>(cx: &Context, c: &'a Correlation, kernel_elements: usize) -> Plan<'a> {
-        let boxes = c.boxes(POSITIONS);
+        let tile = cx.level.tile_rows();
+        let tiled = c.in_per_group >= tile;
+        let boxes = c.boxes(if tiled { POSITIONS } else { THIN_POSITIONS });
         // Adding up a chunk's sums costs about as much as 16 positions.
         let chunks = (c.batch * c.positions() / 1024).clamp(1, 8).min(1 + PRIVATE_SUMS / kernel_elements.max(1));
         let per_chunk = boxes.count().div_ceil(chunks).max(1);
@@ -43,8 +47,6 @@ impl Plan<'_> {
         // The columns are independent: how they are shared out makes no difference to the sums. Each part lays out the input.
         let parts = cx.threads.tasks(c.multiply_adds()).div_ceil((chunks * c.groups).max(1)).clamp(1, panels.max(1));
         let per_part = panels.div_ceil(parts).max(1);
-        let tile = cx.level.tile_rows();
-        let tiled = c.in_per_group >= tile;
         let strip = if tiled { c.copied_strip(boxes.size) } else { c.strip(boxes.size) };
         let layout = tiled.then(|| TileLayout { tile, channels: c.in_per_group, pixels: strip.pixels() });
         let rows = rows(c, &strip, layout.as_ref());

@@ -2,13 +2,14 @@
 //!
 //! [`correlation`] lays one out: taps, boxes of output positions, the strip of input that a box sees. [`direct`] runs a
 //! correlation on the register tile and serves as forward pass and, with the kernel turned round, as input gradient;
-//! [`kernel_gradient`] sums over positions; [`depthwise`] holds the case of one channel a group; [`winograd`] computes all three
+//! [`few_channels`] is the input gradient of photographs; [`kernel_gradient`] sums over positions; [`depthwise`] holds the case of one channel a group; [`winograd`] computes all three
 //! passes of 3×3 convolutions with a quarter of the products.
 
 mod backward;
 mod correlation;
 mod depthwise;
 mod direct;
+mod few_channels;
 mod kernel_gradient;
 mod winograd;
 
@@ -134,6 +135,9 @@ fn input_gradient_into(
         return winograd::input_gradient(cx, g, kernel, weights, gradient, dx);
     }
     let _span = span("conv_backward_input", "direct", g);
+    if few_channels::is_possible(g) {
+        return few_channels::input_gradient(cx, gradient, kernel, weights, g, dx);
+    }
     let mut parts = Vec::new();
     for (class, correlation) in Correlation::input_gradient(g).into_iter().enumerate() {
         let key = direct::key(g, 1 + class as u64);

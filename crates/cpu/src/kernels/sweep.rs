@@ -149,6 +149,8 @@ unsafe fn by_length<S: Simd, const MR: usize, const NV: usize>(s: &Sweep<'_>) {
             // The first layers' rows: 3 taps of 1 or 3 channels.
             (1, 3) => all_rows::<S, MR, NV, 3, true>(s),
             (1, 9) => all_rows::<S, MR, NV, 9, true>(s),
+            // ResNet's: 7 taps of 3 channels.
+            (1, 21) => all_rows::<S, MR, NV, 21, true>(s),
             (1, _) => all_rows::<S, MR, NV, 0, true>(s),
             _ => all_rows::<S, MR, NV, 0, false>(s),
         }
@@ -218,7 +220,10 @@ unsafe fn one_tile<
         // The next tile's results are fetched while this one's are computed.
         for r in 0..MR {
             let next = *s.rows.c.get_unchecked((row + MR + r).min(s.rows.c.len() - 1));
-            S::prefetch(s.c.pointer(0).wrapping_add(s.c_offset + next));
+            let next = s.c.pointer(0).wrapping_add(s.c_offset + next);
+            for v in 0..NV {
+                S::prefetch(next.wrapping_add(v * S::LANES));
+            }
         }
         let step = if UNIT { 1 } else { s.step };
         let mut acc = [[S::splat(0.0); NV]; MR];
