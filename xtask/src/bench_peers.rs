@@ -1,5 +1,7 @@
 //! Our workloads and other programs' in turn, and a table of ratios.
 
+mod convolutions;
+
 use crate::run::cargo;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,9 @@ const FORWARD: &[&str] = &["torch", "torch-nhwc", "onnxruntime"];
 const PICTURES: &[&str] = &["keras", "torchvision", "albumentations"];
 /// The workload that needs a folder of photographs.
 const AUGMENT: &str = "augment";
+
+/// The workload of single convolutions, with a table of its own.
+const CONVOLUTIONS: &str = "conv_micro";
 
 /// Workload, and who can do it.
 const WORKLOADS: [(&str, &[&str]); 13] = [
@@ -86,15 +91,36 @@ pub fn run(root: &Path, options: &Options) -> Result<(), String> {
     cargo(root, &["build", "--release", "--quiet"])?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let program = target.join("release").join("striate");
-    let unknown: Vec<&String> =
-        options.workloads.iter().filter(|name| !WORKLOADS.iter().any(|(known, _)| known == name)).collect();
+    let unknown: Vec<&String> = options.workloads.iter().filter(|name| !is_known(name)).collect();
     if !unknown.is_empty() {
         return Err(format!("no workload of that name: {unknown:?}"));
     }
+    let wanted = |workload: &str| options.workloads.is_empty() || options.workloads.iter().any(|name| name == workload);
+    if WORKLOADS.iter().any(|(workload, _)| wanted(workload)) {
+        workloads(root, &python, &program, options, &wanted)?;
+    }
+    if wanted(CONVOLUTIONS) {
+        convolutions::compare(root, &python, &program, options)?;
+    }
+    Ok(())
+}
+
+fn is_known(name: &str) -> bool {
+    name == CONVOLUTIONS || WORKLOADS.iter().any(|(known, _)| *known == name)
+}
+
+/// The table of the larger workloads.
+fn workloads(
+    root: &Path,
+    python: &Path,
+    program: &Path,
+    options: &Options,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<(), String> {
     println!("| workload | striate | best peer | ratio | memory MB, ours / theirs | others |");
     println!("|---|---|---|---|---|---|");
     for (workload, peers) in WORKLOADS {
-        if !options.workloads.is_empty() && !options.workloads.iter().any(|name| name == workload) {
+        if !wanted(workload) {
             continue;
         }
         if workload == AUGMENT && options.data.is_none() {
@@ -107,9 +133,9 @@ pub fn run(root: &Path, options: &Options) -> Result<(), String> {
         for _ in 0..options.rounds {
             for figure in &mut figures {
                 let line = if figure.name == "striate" {
-                    ours(&program, workload, options)?
+                    ours(program, workload, options)?
                 } else {
-                    theirs(root, &python, figure.name, workload, options)?
+                    theirs(root, python, figure.name, workload, options)?
                 };
                 figure.medians.push(line["median"].as_f64().ok_or("a line without median")?);
                 figure.memory = figure.memory.max(line["peak_rss_bytes"].as_f64().unwrap_or(0.0) / 1e6);
@@ -166,10 +192,13 @@ fn theirs(root: &Path, python: &Path, peer: &str, workload: &str, options: &Opti
         }
         _ => command.arg(scripts.join("peers.py")).args([peer, workload, &threads, &repeat]),
     };
-    command.envs(KEEP_MEMORY);
+    last_line(fair(&mut command))
+}
+
+/// The environment in which a peer is at its best.
+fn fair(command: &mut Command) -> &mut Command {
     // Some systems slow the peers' own libraries down with this.
-    command.env_remove("OPENBLAS_CORETYPE");
-    last_line(&mut command)
+    command.envs(KEEP_MEMORY).env_remove("OPENBLAS_CORETYPE")
 }
 
 fn median(values: &mut [f64]) -> f64 {

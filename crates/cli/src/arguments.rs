@@ -257,6 +257,9 @@ pub struct BenchArguments {
     /// The folder of photographs that augment works on, with one folder for each class.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Of conv_micro only the layers whose name contains this.
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
     /// Also print, for each layer and pass, the algorithm, its rates, and which of the machine's measured limits it is nearer to.
     #[arg(long)]
     pub why: bool,

@@ -3,8 +3,12 @@
 use super::{Subject, Unit, measure};
 use crate::output::Output;
 use serde_json::{Map, json};
+use std::time::Instant;
 use striate::prelude::*;
 use striate::tensor::{ConvSpec, Key, Padding};
+
+/// A repetition is as many calls as take this long.
+const REPETITION_S: f64 = 0.01;
 
 /// A convolution to measure.
 struct Layer {
@@ -27,7 +31,7 @@ impl Layer {
 }
 
 /// The layers of the lecture's networks and of VGG16 at 150×150, then the other kinds that networks are made of.
-const LAYERS: [Layer; 24] = [
+const LAYERS: [Layer; 25] = [
     Layer::new("mnist_c1", &[64, 28, 28, 1], 3, 32, Valid),
     Layer::new("mnist_c2", &[64, 13, 13, 32], 3, 64, Valid),
     Layer::new("mnist_c3", &[64, 5, 5, 64], 3, 64, Valid),
@@ -45,6 +49,7 @@ const LAYERS: [Layer; 24] = [
     Layer::new("vgg_b4c2_3", &[20, 18, 18, 512], 3, 512, Same),
     Layer::new("vgg_b5c1_3", &[20, 9, 9, 512], 3, 512, Same),
     Layer { groups: 32, ..Layer::new("depthwise_112_32", &[8, 112, 112, 32], 3, 32, Same) },
+    Layer { groups: 4, ..Layer::new("grouped_28_128", &[8, 28, 28, 128], 3, 128, Same) },
     Layer { stride: 2, ..Layer::new("strided_56_64", &[8, 56, 56, 64], 3, 128, Same) },
     Layer { dilation: 2, ..Layer::new("dilated_28_128", &[8, 28, 28, 128], 3, 128, Same) },
     Layer::new("5x5_28_64", &[8, 28, 28, 64], 5, 64, Same),
@@ -54,28 +59,56 @@ const LAYERS: [Layer; 24] = [
     Layer::new("conv3d_16_32", &[4, 16, 16, 16, 32], 3, 64, Same),
 ];
 
-/// Every layer and pass; the rate counts the direct algorithm's operations, whatever algorithm runs.
-pub fn run(repeat: usize, output: &Output) -> Result<()> {
-    for layer in &LAYERS {
+/// Every layer whose name contains `part`, and pass; the rate counts the direct algorithm's operations, whatever algorithm runs.
+/// As in training, the kernel was written since the last call: what is prepared from it is prepared anew.
+pub fn run(part: &str, repeat: usize, output: &Output) -> Result<()> {
+    let layers: Vec<&Layer> = LAYERS.iter().filter(|layer| layer.name.contains(part)).collect();
+    if layers.is_empty() {
+        let names: Vec<&str> = LAYERS.iter().map(|layer| layer.name).collect();
+        let hint = format!("the layers are {}", names.join(", "));
+        return Err(Error::argument("conv_micro", "--layer must be a part of a layer's name", part, hint));
+    }
+    for layer in layers {
         let Layer { name, filters, padding, groups, .. } = *layer;
         let (strides, dilations) = ([layer.stride; 3], [layer.dilation; 3]);
         let spec = ConvSpec { padding, strides, dilations, groups, ..ConvSpec::default() };
         let axes = layer.x.len() - 2;
         let mut kernel = vec![layer.kernel; axes];
         kernel.extend([layer.x[axes + 1] / groups, filters]);
-        let (x, kernel) = (random(layer.x)?, random(&kernel)?);
+        let geometry = json!({
+            "x": layer.x,
+            "kernel": kernel,
+            "stride": layer.stride,
+            "dilation": layer.dilation,
+            "groups": groups,
+            "same": padding == Same,
+        });
+        let (x, mut kernel) = (random(layer.x)?, random(&kernel)?);
         let bias = random(&[filters])?;
         let dy = random(&spec.output_shape(x.shape(), kernel.shape())?)?;
         let gflop = 2.0 * spec.geometry(x.shape(), kernel.shape())?.multiply_adds() as f64 / 1e9;
-        let subject = |pass: &str| Subject {
-            extra: Map::from_iter([("layer".into(), json!(name)), ("pass".into(), json!(pass))]),
-            ..Subject::new("conv_micro", Unit::Rate("GFLOP/s"), gflop)
+        let mut timed = |pass: &str, call: &mut dyn FnMut(&Tensor) -> Result<()>| {
+            let mut once = || {
+                kernel.make_mut::<f32>()?;
+                call(&kernel)
+            };
+            once()?;
+            let start = Instant::now();
+            once()?;
+            let calls = (REPETITION_S / start.elapsed().as_secs_f64()).clamp(1.0, 1000.0) as usize;
+            let subject = Subject {
+                extra: Map::from_iter([
+                    ("layer".into(), json!(name)),
+                    ("pass".into(), json!(pass)),
+                    ("geometry".into(), geometry.clone()),
+                ]),
+                ..Subject::new("conv_micro", Unit::Rate("GFLOP/s"), gflop * calls as f64)
+            };
+            measure(subject, repeat, output, || (0..calls).try_for_each(|_| once()))
         };
-        measure(subject("forward"), repeat, output, || x.conv(&kernel, Some(&bias), &spec, Relu).map(|_| ()))?;
-        measure(subject("input"), repeat, output, || dy.conv_backward_input(&kernel, x.shape(), &spec).map(|_| ()))?;
-        measure(subject("kernel"), repeat, output, || {
-            dy.conv_backward_kernel(&x, kernel.shape(), &spec, true).map(|_| ())
-        })?;
+        timed("forward", &mut |kernel| x.conv(kernel, Some(&bias), &spec, Relu).map(|_| ()))?;
+        timed("input", &mut |kernel| dy.conv_backward_input(kernel, x.shape(), &spec).map(|_| ()))?;
+        timed("kernel", &mut |kernel| dy.conv_backward_kernel(&x, kernel.shape(), &spec, true).map(|_| ()))?;
     }
     Ok(())
 }

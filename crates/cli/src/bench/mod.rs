@@ -41,7 +41,9 @@ pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
             Workload::Vgg16FullTrain => photographs::transfer(Trained::All, arguments.repeat, output)?,
             Workload::FilterPattern => filters::pattern(arguments.repeat, output)?,
             Workload::FilterGrid => filters::grid(arguments.repeat, output)?,
-            Workload::ConvMicro => conv_micro::run(arguments.repeat, output)?,
+            Workload::ConvMicro => {
+                conv_micro::run(arguments.layer.as_deref().unwrap_or_default(), arguments.repeat, output)?
+            }
             Workload::Augment => match &arguments.data {
                 Some(folder) => augment::run(folder, arguments.repeat, output)?,
                 None if arguments.workloads.is_empty() => output.text("augment: left out, it needs --data"),
