@@ -9,7 +9,7 @@ use crate::{elementwise, layout, pool, product, reduce, softmax, update};
 use std::sync::Arc;
 use striate_tensor::{
     Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Epilogue, HostBuffer, Key, MAX_RANK, MatmulGeometry,
-    MemoryStats, PadGeometry, PoolGeometry, ReduceOp, Result, Shape, Storage, Tensor, UnaryOp, UpdateRule,
+    MemoryStats, PadGeometry, Parameter, PoolGeometry, ReduceOp, Result, Shape, Storage, Tensor, UnaryOp, UpdateRule,
 };
 
 /// How a [`CudaBackend`] runs.
@@ -61,6 +61,11 @@ impl CudaBackend {
     pub fn driver_version(&self) -> (u32, u32) {
         let version = self.context.properties.driver;
         (version / 1000, version % 1000 / 10)
+    }
+
+    /// How many kernels were started so far.
+    pub fn launches(&self) -> u64 {
+        self.context.launches()
     }
 
     /// Gives memory that is kept for reuse back to the driver.
@@ -206,6 +211,10 @@ impl Backend for CudaBackend {
     }
 
     fn update(&self, rule: &UpdateRule, weight: &mut Tensor, gradient: &Tensor, slots: &mut [Tensor]) -> Result<()> {
-        update::update(&self.context, rule, weight, gradient, slots)
+        update::update_all(&self.context, rule, &mut [Parameter { path: "", weight, gradient, slots }])
+    }
+
+    fn update_all(&self, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
+        update::update_all(&self.context, rule, parameters)
     }
 }

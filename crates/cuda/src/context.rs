@@ -6,6 +6,7 @@ use crate::memory::{CudaBuffer, Pool};
 use crate::sources::SOURCES;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use striate_tensor::{DType, Error, Result, Storage, Tensor};
 
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     /// What kernels are compiled for.
     architecture: u32,
     loaded: Mutex<Loaded>,
+    launches: AtomicU64,
 }
 
 impl fmt::Debug for Context {
@@ -115,12 +117,26 @@ impl Context {
         compiler: Compiler,
     ) -> Result<Self> {
         let architecture = compiler.architecture_for(properties.capability)?;
-        Ok(Context { name, gpu, pool, properties, compiler, architecture, loaded: Mutex::default() })
+        Ok(Context {
+            name,
+            gpu,
+            pool,
+            properties,
+            compiler,
+            architecture,
+            loaded: Mutex::default(),
+            launches: AtomicU64::new(0),
+        })
     }
 
     /// New memory.
     pub(crate) fn take(&self, len: usize, dtype: DType) -> Result<CudaBuffer> {
         self.pool.take(len, dtype)
+    }
+
+    /// Kernels started so far.
+    pub(crate) fn launches(&self) -> u64 {
+        self.launches.load(Ordering::Relaxed)
     }
 
     /// A kernel; its file is compiled when one of its kernels is first asked for.
@@ -158,6 +174,7 @@ impl Context {
         arguments: &A,
     ) -> Result<()> {
         let function = self.function(file, kernel)?;
+        self.launches.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { self.gpu.launch(function, grid.blocks, grid.threads, arguments) }
     }

@@ -1,75 +1,96 @@
 //! Optimizer steps.
 
-use crate::context::{Context, Grid, address_mut, f32s, float32};
-use striate_tensor::{Error, Result, Tensor, UpdateRule};
+use crate::context::{Context, Grid, address_mut, f32s, float32, int};
+use striate_tensor::{DType, Error, Parameter, Result, UpdateRule};
 
+/// Elements that a block takes from one parameter at a time; the kernels' CHUNK.
+const CHUNK: usize = 1024;
+
+/// A row of the table of parameters, which lies in device memory.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Update {
+struct Row {
     weight: u64,
     gradient: u64,
     slot: [u64; 3],
     n: i64,
+    /// The number of the first of its chunks.
+    chunk: i64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Update {
+    table: u64,
+    chunks: i64,
     rate: f32,
     a: f32,
     b: f32,
     c: f32,
     epsilon: f32,
+    count: i32,
     flag: i32,
+    unused: i32,
 }
 
-pub(crate) fn update(
-    cx: &Context,
-    rule: &UpdateRule,
-    weight: &mut Tensor,
-    gradient: &Tensor,
-    slots: &mut [Tensor],
-) -> Result<()> {
-    let op = "optimizer step";
-    float32(op, weight)?;
-    slots.iter().try_for_each(|slot| float32(op, slot))?;
-    let gradient = f32s(op, gradient)?;
-    let n = weight.elements();
-    if n == 0 {
-        return Ok(());
-    }
-    let mut arguments = Update {
-        weight: address_mut(weight)?,
-        gradient,
-        slot: [0; 3],
-        n: n as i64,
-        rate: 0.0,
-        a: 0.0,
-        b: 0.0,
-        c: 0.0,
-        epsilon: 0.0,
-        flag: 0,
-    };
-    for (to, slot) in arguments.slot.iter_mut().zip(slots.iter_mut()) {
-        *to = address_mut(slot)?;
-    }
-    let kernel = match *rule {
-        UpdateRule::Sgd { learning_rate, momentum, nesterov } => {
-            (arguments.rate, arguments.a, arguments.flag) = (learning_rate, momentum, i32::from(nesterov));
-            "sgd"
+/// A rule's kernel and its constants.
+fn constants(rule: &UpdateRule) -> Result<(&'static str, Update)> {
+    let none = Update::default();
+    Ok(match *rule {
+        UpdateRule::Sgd { learning_rate: rate, momentum: a, nesterov } => {
+            ("sgd", Update { rate, a, flag: i32::from(nesterov), ..none })
         }
-        UpdateRule::RmsProp { learning_rate, rho, momentum, epsilon, centered } => {
-            (arguments.rate, arguments.a, arguments.c) = (learning_rate, rho, momentum);
-            arguments.b = (1.0 - f64::from(rho)) as f32;
-            (arguments.epsilon, arguments.flag) = (epsilon, i32::from(centered));
-            "rms_prop"
+        UpdateRule::RmsProp { learning_rate: rate, rho: a, momentum: c, epsilon, centered } => {
+            let b = (1.0 - f64::from(a)) as f32;
+            ("rms_prop", Update { rate, a, b, c, epsilon, flag: i32::from(centered), ..none })
         }
         UpdateRule::Adam { learning_rate, beta_1, beta_2, epsilon, step } => {
             let (b1, b2, t) = (f64::from(beta_1), f64::from(beta_2), step as f64);
-            arguments.rate = (f64::from(learning_rate) * (1.0 - b2.powf(t)).sqrt() / (1.0 - b1.powf(t))) as f32;
-            (arguments.a, arguments.b, arguments.epsilon) = ((1.0 - b1) as f32, (1.0 - b2) as f32, epsilon);
-            "adam"
+            let rate = (f64::from(learning_rate) * (1.0 - b2.powf(t)).sqrt() / (1.0 - b1.powf(t))) as f32;
+            ("adam", Update { rate, a: (1.0 - b1) as f32, b: (1.0 - b2) as f32, epsilon, ..none })
         }
         ref other => {
             return Err(Error::argument("cuda", "the rule must be a known one", format!("{other:?}"), ""));
         }
-    };
-    // SAFETY: Update is the kernels' struct; weight, gradient and as many slots as the rule has are of n elements, and
-    // weight and slots are held by nobody else.
-    unsafe { cx.launch("update", kernel, Grid::elements(n), &arguments) }
+    })
+}
+
+/// The table, and the chunks of all parameters together.
+fn table(parameters: &mut [Parameter<'_>]) -> Result<(Vec<Row>, usize)> {
+    let op = "optimizer step";
+    // Nothing changes unless all can.
+    for one in parameters.iter() {
+        let all = [&*one.weight, one.gradient].into_iter().chain(one.slots.iter());
+        all.map(|tensor| float32(op, tensor)).collect::<Result<()>>().map_err(|error| error.at(one.path))?;
+    }
+    let (mut rows, mut chunks) = (Vec::with_capacity(parameters.len()), 0);
+    for one in parameters.iter_mut().filter(|one| one.weight.elements() > 0) {
+        let n = one.weight.elements();
+        let mut slot = [0; 3];
+        for (to, tensor) in slot.iter_mut().zip(one.slots.iter_mut()) {
+            *to = address_mut(tensor)?;
+        }
+        let (weight, gradient) = (address_mut(one.weight)?, f32s(op, one.gradient)?);
+        rows.push(Row { weight, gradient, slot, n: n as i64, chunk: chunks as i64 });
+        chunks += n.div_ceil(CHUNK);
+    }
+    Ok((rows, chunks))
+}
+
+pub(crate) fn update_all(cx: &Context, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
+    let (kernel, constants) = constants(rule)?;
+    let (rows, chunks) = table(parameters)?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: rows are eight-byte integers without padding, and every byte of memory is a valid u8.
+    let bytes = unsafe { std::slice::from_raw_parts(rows.as_ptr().cast::<u8>(), size_of_val(rows.as_slice())) };
+    let on_device = cx.take(bytes.len(), DType::U8)?;
+    // SAFETY: the buffer has room for the rows.
+    unsafe { cx.gpu.upload(on_device.address(), bytes)? };
+    let count = int("optimizer step", rows.len())?;
+    let arguments = Update { table: on_device.address(), chunks: chunks as i64, count, ..constants };
+    // SAFETY: Update and Row are the kernels' structs; weights, gradients and as many slots as the rule has are of n elements, weights
+    // and slots are held by nobody else, and all of them live until their memory is lent again in this stream's order.
+    unsafe { cx.launch("update", kernel, Grid::elements(chunks * 256), &arguments) }
 }

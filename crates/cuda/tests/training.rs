@@ -6,7 +6,7 @@ use striate_cpu::{CpuBackend, CpuOptions};
 use striate_data::{Dataset, Mnist};
 use striate_nn::layers::{Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Softmax};
 use striate_nn::{BuildOptions, Model, Sequential};
-use striate_optim::{Adam, Optimizer, RmsProp, Sgd};
+use striate_optim::{Adam, Engine, Optimizer, RmsProp, Sgd};
 use striate_tensor::Activation::Relu;
 use striate_tensor::{ConvAlgorithm, DType, Device, Error, Key, Tensor, UnaryOp};
 use striate_train::loss::CategoricalCrossentropy;
@@ -217,4 +217,31 @@ fn tensors_of_other_devices_and_types_are_refused() {
     assert!(device.unary(UnaryOp::Exp, &host).is_err());
     assert!(host.add(&x.cast(DType::F32).unwrap()).is_err());
     assert!(x.as_slice::<f64>().unwrap_err().to_string().contains("to_vec"));
+}
+
+/// One launch changes every weight: the number of kernels does not grow with the number of weights.
+#[test]
+fn an_optimizer_step_is_one_launch() {
+    use striate_cuda::{CudaBackend, CudaOptions};
+    if common::device().is_none() {
+        return;
+    }
+    let backend = std::sync::Arc::new(CudaBackend::new(CudaOptions::default()).unwrap());
+    let device = Device::from(backend.clone());
+    let launches = |weights: usize| {
+        let mut all: Vec<Tensor> =
+            (1..=weights).map(|n| Tensor::full([700 * n], 1.0, DType::F32, &device).unwrap()).collect();
+        let gradients: Vec<Tensor> = all.iter().map(|w| w.affine(0.5, 0.0).unwrap()).collect();
+        let paths: Vec<String> = (0..weights).map(|i| format!("w{i}")).collect();
+        let mut engine = Engine::new(Adam::new(0.1)).unwrap();
+        let before = backend.launches();
+        let mut named: Vec<(&str, &mut Tensor)> = paths.iter().map(String::as_str).zip(&mut all).collect();
+        engine.step(&mut named, &gradients).unwrap();
+        let launches = backend.launches() - before;
+        for weight in &all {
+            assert!(weight.to_vec::<f32>().unwrap().iter().all(|&w| (w - 0.9).abs() < 1e-4));
+        }
+        launches
+    };
+    assert_eq!((launches(1), launches(40)), (1, 1));
 }

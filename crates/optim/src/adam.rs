@@ -4,7 +4,7 @@ use crate::optimizer::{Optimizer, Slot};
 use crate::schedule::Schedule;
 use crate::settings::{Settings, check_epsilon, check_fraction, settings_builders};
 use serde_json::{Value, json};
-use striate_tensor::{Result, Tensor, UpdateRule};
+use striate_tensor::{Parameter, Result, Tensor, UpdateRule};
 
 /// m ← m + (1 − β₁)(g − m); v ← v + (1 − β₂)(g² − v); w ← w − lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m / (√v + ε).
 /// (Kingma and Ba, <https://arxiv.org/abs/1412.6980>; <https://keras.io/api/optimizers/adam/>)
@@ -45,6 +45,13 @@ impl Adam {
     }
 }
 
+impl Adam {
+    fn rule(&self, learning_rate: f32, step: u64) -> UpdateRule {
+        let (beta_1, beta_2, epsilon) = (self.beta_1 as f32, self.beta_2 as f32, self.epsilon as f32);
+        UpdateRule::Adam { learning_rate, beta_1, beta_2, epsilon, step }
+    }
+}
+
 settings_builders!(Adam, settings);
 
 impl Optimizer for Adam {
@@ -65,8 +72,11 @@ impl Optimizer for Adam {
     }
 
     fn update(&self, w: &mut Tensor, g: &Tensor, slots: &mut [Tensor], learning_rate: f32, step: u64) -> Result<()> {
-        let (beta_1, beta_2) = (self.beta_1 as f32, self.beta_2 as f32);
-        w.update(&UpdateRule::Adam { learning_rate, beta_1, beta_2, epsilon: self.epsilon as f32, step }, g, slots)
+        w.update(&self.rule(learning_rate, step), g, slots)
+    }
+
+    fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, step: u64) -> Result<()> {
+        Tensor::update_all(&self.rule(learning_rate, step), parameters)
     }
 
     fn config(&self) -> Value {

@@ -5,7 +5,7 @@ use crate::optimizer::{Optimizer, Slot};
 use crate::schedule::Schedule;
 use crate::settings::{Settings, settings_builders};
 use serde_json::Value;
-use striate_tensor::{Result, Tensor};
+use striate_tensor::{Parameter, Result, Tensor};
 
 /// w ← w − w·decay·lr, then a step of [`Adam`].
 /// (Loshchilov and Hutter, <https://arxiv.org/abs/1711.05101>; <https://keras.io/api/optimizers/adamw/>)
@@ -65,6 +65,10 @@ impl Optimizer for AdamW {
 
     fn update(&self, w: &mut Tensor, g: &Tensor, slots: &mut [Tensor], learning_rate: f32, step: u64) -> Result<()> {
         self.adam.update(w, g, slots, learning_rate, step)
+    }
+
+    fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, step: u64) -> Result<()> {
+        self.adam.update_all(parameters, learning_rate, step)
     }
 
     fn config(&self) -> Value {

@@ -1,9 +1,9 @@
 //! Runs an optimizer: counts steps and keeps the slots.
 
 use crate::optimizer::{Optimizer, Slot};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use striate_tensor::{Error, Result, Tensor};
+use striate_tensor::{Error, Parameter, Result, Tensor};
 
 /// An optimizer at work: its step count, and its slots by the path of the weight that they belong to.
 pub struct Engine {
@@ -78,8 +78,8 @@ impl Engine {
     /// the same order. A path that comes for the first time gets new slots.
     ///
     /// # Errors
-    /// [`Error::Shape`] at the weight's path if a gradient or a restored slot has another shape, or their numbers differ. The
-    /// weights are as before then.
+    /// [`Error::Shape`] at the weight's path if a gradient or a restored slot has another shape, or their numbers differ;
+    /// [`Error::Argument`] for a path that comes twice. The weights are as before then.
     pub fn step(&mut self, weights: &mut [(&str, &mut Tensor)], gradients: &[Tensor]) -> Result<()> {
         self.check(weights, gradients)?;
         let settings = self.optimizer.settings();
@@ -87,15 +87,21 @@ impl Engine {
         let learning_rate = self.learning_rate();
         // Rounded as the weight's own arithmetic rounds it.
         let kept = settings.weight_decay.filter(|&decay| decay != 0.0).map(|decay| 1.0 - decay as f32 * learning_rate);
-        for ((path, weight), gradient) in weights.iter_mut().zip(&gradients) {
-            let slots = slots_of(&mut self.tensors, &self.slots, path, weight).map_err(|error| error.at(path))?;
+        for (path, weight) in weights.iter_mut() {
+            ready(&mut self.tensors, &self.slots, path, weight).map_err(|error| error.at(path))?;
             if let Some(kept) = kept {
                 **weight = weight.affine(kept, 0.0)?;
             }
-            self.optimizer
-                .update(weight, gradient, slots, learning_rate, self.iterations + 1)
-                .map_err(|error| error.at(path))?;
         }
+        let mut own: BTreeMap<&str, &mut Vec<Tensor>> =
+            self.tensors.iter_mut().map(|(path, slots)| (path.as_str(), slots)).collect();
+        let mut parameters = Vec::with_capacity(weights.len());
+        for ((path, weight), gradient) in weights.iter_mut().zip(&gradients) {
+            // `check` saw that no path comes twice.
+            let slots = own.remove(*path).map_or(&mut [][..], |slots| slots);
+            parameters.push(Parameter { path, weight, gradient, slots });
+        }
+        self.optimizer.update_all(&mut parameters, learning_rate, self.iterations + 1)?;
         self.iterations += 1;
         Ok(())
     }
@@ -110,7 +116,16 @@ impl Engine {
                 "",
             ));
         }
+        let mut seen = BTreeSet::new();
         for ((path, weight), gradient) in weights.iter().zip(gradients) {
+            if !seen.insert(*path) {
+                return Err(Error::argument(
+                    "optimizer step",
+                    "each weight must come once",
+                    format!("{path} twice"),
+                    "",
+                ));
+            }
             gradient.has_shape("gradient", weight.shape()).map_err(|error| error.at(path))?;
             for (tensor, slot) in self.tensors.get(*path).into_iter().flatten().zip(&self.slots) {
                 tensor.has_shape(slot.name, weight.shape()).map_err(|error| error.at(path))?;
@@ -164,23 +179,18 @@ impl Engine {
     }
 }
 
-/// The slots of a weight on the weight's device, made if this is its first step.
-fn slots_of<'a>(
-    tensors: &'a mut BTreeMap<String, Vec<Tensor>>,
-    slots: &[Slot],
-    path: &str,
-    weight: &Tensor,
-) -> Result<&'a mut [Tensor]> {
-    // Looked up twice where it is there, so that no path is copied after the first step.
-    if !tensors.contains_key(path) {
+/// Sees to it that the slots of a weight are there and on its device.
+fn ready(tensors: &mut BTreeMap<String, Vec<Tensor>>, slots: &[Slot], path: &str, weight: &Tensor) -> Result<()> {
+    let Some(own) = tensors.get_mut(path) else {
         let make = |slot: &Slot| Tensor::full(*weight.shape(), slot.start.into(), weight.dtype(), weight.device());
-        tensors.insert(path.to_string(), slots.iter().map(make).collect::<Result<_>>()?);
-    }
-    let Some(own) = tensors.get_mut(path) else { return Ok(&mut []) };
+        let made = slots.iter().map(make).collect::<Result<_>>()?;
+        tensors.insert(path.to_string(), made);
+        return Ok(());
+    };
     for tensor in own.iter_mut().filter(|tensor| tensor.device() != weight.device()) {
         *tensor = tensor.to_device(weight.device())?;
     }
-    Ok(own)
+    Ok(())
 }
 
 impl fmt::Debug for Engine {

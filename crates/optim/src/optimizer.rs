@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use serde_json::Value;
 use std::fmt;
-use striate_tensor::{Result, Tensor};
+use striate_tensor::{Parameter, Result, Tensor};
 
 /// A tensor that an optimizer keeps for each weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,6 +95,17 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         step: u64,
     ) -> Result<()>;
 
+    /// Changes all weights of a step. Unless an optimizer knows better it is [`Optimizer::update`] on one after another; those of this
+    /// crate hand the device all of them at once.
+    ///
+    /// # Errors
+    /// As [`Optimizer::update`], at the weight's path.
+    fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, step: u64) -> Result<()> {
+        parameters.iter_mut().try_for_each(|one| {
+            self.update(one.weight, one.gradient, one.slots, learning_rate, step).map_err(|error| error.at(one.path))
+        })
+    }
+
     /// Keras's config: what `get_config` returns.
     fn config(&self) -> Value;
 
@@ -120,6 +131,9 @@ impl Optimizer for Box<dyn Optimizer> {
     }
     fn update(&self, w: &mut Tensor, g: &Tensor, slots: &mut [Tensor], learning_rate: f32, step: u64) -> Result<()> {
         (**self).update(w, g, slots, learning_rate, step)
+    }
+    fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, step: u64) -> Result<()> {
+        (**self).update_all(parameters, learning_rate, step)
     }
     fn config(&self) -> Value {
         (**self).config()

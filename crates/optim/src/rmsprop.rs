@@ -4,7 +4,7 @@ use crate::optimizer::{Optimizer, Slot};
 use crate::schedule::Schedule;
 use crate::settings::{Settings, check_epsilon, check_fraction, settings_builders};
 use serde_json::{Value, json};
-use striate_tensor::{Result, Tensor, UpdateRule};
+use striate_tensor::{Parameter, Result, Tensor, UpdateRule};
 
 /// v ← ρ·v + (1 − ρ)·g²; w ← w − lr·g / √(v + ε), on request centered and with momentum; see [`UpdateRule::RmsProp`].
 /// (<https://keras.io/api/optimizers/rmsprop/>)
@@ -58,6 +58,18 @@ impl RmsProp {
     }
 }
 
+impl RmsProp {
+    fn rule(&self, learning_rate: f32) -> UpdateRule {
+        UpdateRule::RmsProp {
+            learning_rate,
+            rho: self.rho as f32,
+            momentum: self.momentum as f32,
+            epsilon: self.epsilon as f32,
+            centered: self.centered,
+        }
+    }
+}
+
 settings_builders!(RmsProp, settings);
 
 impl Optimizer for RmsProp {
@@ -85,14 +97,11 @@ impl Optimizer for RmsProp {
     }
 
     fn update(&self, w: &mut Tensor, g: &Tensor, slots: &mut [Tensor], learning_rate: f32, _step: u64) -> Result<()> {
-        let rule = UpdateRule::RmsProp {
-            learning_rate,
-            rho: self.rho as f32,
-            momentum: self.momentum as f32,
-            epsilon: self.epsilon as f32,
-            centered: self.centered,
-        };
-        w.update(&rule, g, slots)
+        w.update(&self.rule(learning_rate), g, slots)
+    }
+
+    fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, _step: u64) -> Result<()> {
+        Tensor::update_all(&self.rule(learning_rate), parameters)
     }
 
     fn config(&self) -> Value {

@@ -4,7 +4,7 @@ use crate::optimizer::{Optimizer, Slot};
 use crate::schedule::Schedule;
 use crate::settings::{Settings, check_fraction, settings_builders};
 use serde_json::{Value, json};
-use striate_tensor::{Result, Tensor, UpdateRule};
+use striate_tensor::{Parameter, Result, Tensor, UpdateRule};
 
 /// w ← w − lr·g; with momentum m ← µ·m − lr·g and w ← w + m, or w + µ·m − lr·g (Nesterov).
 /// (<https://keras.io/api/optimizers/sgd/>)
@@ -39,6 +39,12 @@ impl Sgd {
     }
 }
 
+impl Sgd {
+    fn rule(&self, learning_rate: f32) -> UpdateRule {
+        UpdateRule::Sgd { learning_rate, momentum: self.momentum as f32, nesterov: self.nesterov }
+    }
+}
+
 settings_builders!(Sgd, settings);
 
 impl Optimizer for Sgd {
@@ -59,8 +65,11 @@ impl Optimizer for Sgd {
     }
 
     fn update(&self, w: &mut Tensor, g: &Tensor, slots: &mut [Tensor], learning_rate: f32, _step: u64) -> Result<()> {
-        let rule = UpdateRule::Sgd { learning_rate, momentum: self.momentum as f32, nesterov: self.nesterov };
-        w.update(&rule, g, slots)
+        w.update(&self.rule(learning_rate), g, slots)
+    }
+
+    fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, _step: u64) -> Result<()> {
+        Tensor::update_all(&self.rule(learning_rate), parameters)
     }
 
     fn config(&self) -> Value {

@@ -10,7 +10,7 @@ use crate::random::Key;
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::Storage;
 use crate::tensor::Tensor;
-use crate::update::UpdateRule;
+use crate::update::{Parameter, UpdateRule};
 use std::fmt;
 
 /// An elementwise function of one tensor.
@@ -395,4 +395,10 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// One optimizer step on one parameter: `weight` and `slots` are changed in place.
     fn update(&self, rule: &UpdateRule, weight: &mut Tensor, gradient: &Tensor, slots: &mut [Tensor]) -> Result<()>;
+    /// The same step on many parameters, with the bits of one [`Backend::update`] after another; for back ends to whom a call is dear.
+    fn update_all(&self, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
+        parameters.iter_mut().try_for_each(|one| {
+            self.update(rule, one.weight, one.gradient, one.slots).map_err(|error| error.at(one.path))
+        })
+    }
 }

@@ -39,6 +39,13 @@ impl Device {
     }
 }
 
+/// A device whose back end is kept beside it, for methods that only that back end has.
+impl<B: Backend + 'static> From<Arc<B>> for Device {
+    fn from(backend: Arc<B>) -> Self {
+        Device(backend)
+    }
+}
+
 impl Deref for Device {
     type Target = dyn Backend;
     fn deref(&self) -> &Self::Target {

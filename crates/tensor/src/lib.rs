@@ -42,7 +42,7 @@ pub use random::{Key, Stream};
 pub use shape::{MAX_RANK, Shape};
 pub use storage::{DeviceBuffer, Storage};
 pub use tensor::Tensor;
-pub use update::UpdateRule;
+pub use update::{Parameter, UpdateRule};
 
 /// The examples of the README are tests too.
 #[cfg(doctest)]

@@ -12,7 +12,7 @@ use crate::random::Key;
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::Storage;
 use crate::tensor::Tensor;
-use crate::update::UpdateRule;
+use crate::update::{Parameter, UpdateRule};
 
 impl Tensor {
     fn made(&self, storage: Storage, shape: Shape) -> Result<Tensor> {
@@ -631,6 +631,28 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shape`] if gradient or slots do not have the weight's shape, or their number is not the rule's.
     pub fn update(&mut self, rule: &UpdateRule, gradient: &Tensor, slots: &mut [Tensor]) -> Result<()> {
+        self.check_update(rule, gradient, slots)?;
+        let device = self.device().clone();
+        device.update(rule, self, gradient, slots)
+    }
+
+    /// The same optimizer step on many weights, with the bits of [`Tensor::update`] on each; on a GPU one launch for all of them.
+    ///
+    /// # Errors
+    /// As [`Tensor::update`], at the path of the first weight that does not fit; no weight was changed then.
+    pub fn update_all(rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
+        for one in parameters.iter() {
+            one.weight.check_update(rule, one.gradient, one.slots).map_err(|error| error.at(one.path))?;
+        }
+        // Weights of one model may lie on several devices; each device gets the ones in a row at once.
+        for same in parameters.chunk_by_mut(|a, b| a.weight.device() == b.weight.device()) {
+            let device = same[0].weight.device().clone();
+            device.update_all(rule, same)?;
+        }
+        Ok(())
+    }
+
+    fn check_update(&self, rule: &UpdateRule, gradient: &Tensor, slots: &[Tensor]) -> Result<()> {
         let op = "optimizer step";
         self.float(op)?;
         self.companions(op, &[gradient])?;
@@ -643,12 +665,11 @@ impl Tensor {
                 "",
             ));
         }
-        for slot in slots.iter() {
+        for slot in slots {
             self.companions(op, &[slot])?;
             slot.has_shape(op, self.shape())?;
         }
-        let device = self.device().clone();
-        device.update(rule, self, gradient, slots)
+        Ok(())
     }
 
     /// Refuses any other shape.

@@ -1,5 +1,20 @@
 //! How an optimizer changes a parameter: the rules back ends run as one fused pass.
 
+use crate::tensor::Tensor;
+
+/// One of the parameters that [`Tensor::update_all`] changes.
+#[derive(Debug)]
+pub struct Parameter<'a> {
+    /// Its name, for errors: `conv2d/kernel`.
+    pub path: &'a str,
+    /// The parameter, changed in place.
+    pub weight: &'a mut Tensor,
+    /// Of the parameter's shape.
+    pub gradient: &'a Tensor,
+    /// As many tensors of the parameter's shape as [`UpdateRule::slots`] says, changed in place.
+    pub slots: &'a mut [Tensor],
+}
+
 /// One step of an optimizer on one parameter. Formulas are Keras 3's (<https://keras.io/api/optimizers/>).
 ///
 /// `slots` are the optimizer's own tensors, of the parameter's shape, zero at the start.

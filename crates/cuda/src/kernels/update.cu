@@ -1,59 +1,91 @@
-// One optimizer step on one parameter: weight, gradient and the optimizer's own tensors in one pass.
+// One optimizer step on all parameters of a model: weights, gradients and the optimizer's own tensors in one pass. Where they are says a table in
+// device memory.
 
-struct Update {
+// Elements that a block takes from one parameter at a time.
+#define CHUNK 1024
+
+struct Parameter {
     float* weight;
     const float* gradient;
     float* slot[3];
-    i64 n;
-    float rate, a, b, c, epsilon;
-    int flag;
+    // Elements, and the number of the first of this parameter's chunks.
+    i64 n, chunk;
 };
 
-// slot 0 is the momentum, if a is not 0. a: momentum; flag: look ahead along it.
-extern "C" __global__ void __launch_bounds__(256) sgd(Update u) {
-    for (i64 i = thread_of_grid(); i < u.n; i += threads_of_grid()) {
-        float step = u.rate * u.gradient[i];
-        if (u.a == 0.0f) {
-            u.weight[i] -= step;
-        } else {
-            float m = u.a * u.slot[0][i] - step;
-            u.slot[0][i] = m;
-            u.weight[i] += u.flag ? u.a * m - step : m;
+struct Update {
+    const Parameter* table;
+    i64 chunks;
+    float rate, a, b, c, epsilon;
+    int count, flag, unused;
+};
+
+template <class Rule>
+static __device__ __forceinline__ void step_on_all(const Update& u) {
+    for (i64 chunk = blockIdx.x; chunk < u.chunks; chunk += gridDim.x) {
+        // The last parameter whose chunks do not begin later.
+        int low = 0, high = u.count - 1;
+        while (low < high) {
+            int middle = (low + high + 1) / 2;
+            if (u.table[middle].chunk <= chunk) low = middle;
+            else high = middle - 1;
         }
+        const Parameter p = u.table[low];
+        i64 first = (chunk - p.chunk) * CHUNK, end = first + CHUNK < p.n ? first + CHUNK : p.n;
+        for (i64 i = first + threadIdx.x; i < end; i += blockDim.x) Rule::step(u, p, i);
     }
 }
 
+// slot 0 is the momentum, if a is not 0. a: momentum; flag: look ahead along it.
+struct Sgd {
+    static __device__ __forceinline__ void step(const Update& u, const Parameter& p, i64 i) {
+        float step = u.rate * p.gradient[i];
+        if (u.a == 0.0f) {
+            p.weight[i] -= step;
+        } else {
+            float m = u.a * p.slot[0][i] - step;
+            p.slot[0][i] = m;
+            p.weight[i] += u.flag ? u.a * m - step : m;
+        }
+    }
+};
+
 // a: rho, b: 1 - rho, c: momentum; flag: centered. Slots: mean square, then mean if centered, then momentum if there is any.
-extern "C" __global__ void __launch_bounds__(256) rms_prop(Update u) {
-    for (i64 i = thread_of_grid(); i < u.n; i += threads_of_grid()) {
-        float g = u.gradient[i], square = u.a * u.slot[0][i] + u.b * g * g;
-        u.slot[0][i] = square;
+struct RmsProp {
+    static __device__ __forceinline__ void step(const Update& u, const Parameter& p, i64 i) {
+        float g = p.gradient[i], square = u.a * p.slot[0][i] + u.b * g * g;
+        p.slot[0][i] = square;
         square += u.epsilon;
         if (u.flag) {
-            float mean = u.a * u.slot[1][i] + u.b * g;
-            u.slot[1][i] = mean;
+            float mean = u.a * p.slot[1][i] + u.b * g;
+            p.slot[1][i] = mean;
             square -= mean * mean;
         }
         float step = u.rate * g / sqrtf(square);
         if (u.c == 0.0f) {
-            u.weight[i] -= step;
+            p.weight[i] -= step;
         } else {
-            float* momentum = u.flag ? u.slot[2] : u.slot[1];
+            float* momentum = u.flag ? p.slot[2] : p.slot[1];
             float m = u.c * momentum[i] + step;
             momentum[i] = m;
-            u.weight[i] -= m;
+            p.weight[i] -= m;
         }
     }
-}
+};
 
 // a: 1 - beta 1, b: 1 - beta 2; rate holds the correction for the step's number.
-extern "C" __global__ void __launch_bounds__(256) adam(Update u) {
-    for (i64 i = thread_of_grid(); i < u.n; i += threads_of_grid()) {
-        float g = u.gradient[i], m = u.slot[0][i], v = u.slot[1][i];
+struct Adam {
+    static __device__ __forceinline__ void step(const Update& u, const Parameter& p, i64 i) {
+        float g = p.gradient[i], m = p.slot[0][i], v = p.slot[1][i];
         m += u.a * (g - m);
         v += u.b * (g * g - v);
-        u.slot[0][i] = m;
-        u.slot[1][i] = v;
-        u.weight[i] -= u.rate * m / (sqrtf(v) + u.epsilon);
+        p.slot[0][i] = m;
+        p.slot[1][i] = v;
+        p.weight[i] -= u.rate * m / (sqrtf(v) + u.epsilon);
     }
-}
+};
+
+extern "C" __global__ void __launch_bounds__(256) sgd(Update u) { step_on_all<Sgd>(u); }
+
+extern "C" __global__ void __launch_bounds__(256) rms_prop(Update u) { step_on_all<RmsProp>(u); }
+
+extern "C" __global__ void __launch_bounds__(256) adam(Update u) { step_on_all<Adam>(u); }

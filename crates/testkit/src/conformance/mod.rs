@@ -36,7 +36,7 @@ pub use pool::{pool_backward, pool_forward};
 pub use reduce::{argmax, reduce};
 pub use softmax::{softmax, softmax_backward, softmax_crossentropy};
 pub use threads::equal_bits;
-pub use update::update;
+pub use update::{update, update_all};
 
 /// The number of cases that [`conformance_suite!`](crate::conformance_suite) asks for.
 pub const CASES: u32 = 256;
@@ -60,7 +60,7 @@ macro_rules! conformance_suite {
             matmul conv_forward conv_backward conv_backward_input conv_backward_kernel
             pool_forward pool_backward
             softmax softmax_backward softmax_crossentropy
-            update
+            update update_all
         );
     };
     (@tests $device:expr; $($name:ident)*) => {

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use striate_tensor::{
     Activation, Backend, BinaryOp, ConvGeometry, DType, Device, DeviceInfo, Epilogue, HostBuffer, Key, MAX_RANK,
-    MatmulGeometry, MemoryStats, PadGeometry, PadMode, PoolGeometry, PoolKind, ReduceOp, Result, Shape, Storage,
-    Tensor, UnaryOp, UpdateRule,
+    MatmulGeometry, MemoryStats, PadGeometry, PadMode, Parameter, PoolGeometry, PoolKind, ReduceOp, Result, Shape,
+    Storage, Tensor, UnaryOp, UpdateRule,
 };
 use striate_testkit::reference::ReferenceBackend;
 
@@ -54,6 +54,7 @@ pub enum Fault {
     CrossentropyIsOfTheLargest,
     AdamDoesNotCorrect,
     MomentumIsLost,
+    LastWeightIsForgotten,
     EmptyInputsPanic,
 }
 
@@ -438,5 +439,10 @@ impl Backend for Wrong {
             _ => {}
         }
         self.right.update(&rule, weight, gradient, slots)
+    }
+
+    fn update_all(&self, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
+        let count = parameters.len() - usize::from(self.is(Fault::LastWeightIsForgotten));
+        self.right.update_all(rule, &mut parameters[..count])
     }
 }
