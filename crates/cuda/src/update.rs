@@ -60,8 +60,8 @@ fn table(parameters: &mut [Parameter<'_>]) -> Result<(Vec<Row>, usize)> {
     let op = "optimizer step";
     // Nothing changes unless all can.
     for one in parameters.iter() {
-        let all = [&*one.weight, one.gradient].into_iter().chain(one.slots.iter());
-        all.map(|tensor| float32(op, tensor)).collect::<Result<()>>().map_err(|error| error.at(one.path))?;
+        let mut all = [&*one.weight, one.gradient].into_iter().chain(one.slots.iter());
+        all.try_for_each(|tensor| float32(op, tensor)).map_err(|error| error.at(one.path))?;
     }
     let (mut rows, mut chunks) = (Vec::with_capacity(parameters.len()), 0);
     for one in parameters.iter_mut().filter(|one| one.weight.elements() > 0) {
