@@ -16,6 +16,7 @@ mod reduce;
 mod simd;
 mod softmax;
 mod threads;
+mod trial;
 mod update;
 
 pub use backend::{CpuBackend, CpuOptions};

@@ -4,9 +4,11 @@
 //!
 //! A worker that has nothing to do looks for more for a moment before it goes to sleep: a network's layers follow one another
 //! within microseconds, and waking a sleeper takes longer than many of them. Each thread begins with its own share of the tasks, the
-//! same part of the batch in layer after layer: what it reads it wrote itself, which is near where cores are far apart.
+//! same part of the batch in layer after layer: what it reads it wrote itself, which is near where cores are far apart. Whether small
+//! work is shared at all is found by trying both.
 
 use crate::simd::FlushDenormals;
+use crate::trial::{SMALL, Trial};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -69,9 +71,20 @@ impl Threads {
             && work >= WORTH_SHARING
             && !INSIDE.get()
         {
+            let is_small = work < SMALL;
+            if is_small && !crew.trial.shares() {
+                let start = Instant::now();
+                (0..tasks).for_each(task);
+                return crew.trial.record(false, work, start.elapsed().as_nanos() as u64);
+            }
             let wakes = crew.wakes(work);
             if wakes || crew.board.awake.load(Ordering::Relaxed) > 0 {
-                return crew.run(tasks, wakes, &task);
+                let start = Instant::now();
+                crew.run(tasks, wakes, &task);
+                if is_small {
+                    crew.trial.record(true, work, start.elapsed().as_nanos() as u64);
+                }
+                return;
             }
         }
         (0..tasks).for_each(task);
@@ -128,6 +141,7 @@ struct Crew {
     /// When work was last worth sharing: nanoseconds after the crew's start.
     last: AtomicU64,
     start: Instant,
+    trial: Trial,
 }
 
 impl Crew {
@@ -150,6 +164,7 @@ impl Crew {
             turn: Mutex::new(()),
             last: AtomicU64::new(0),
             start: Instant::now(),
+            trial: Trial::default(),
         })
     }
 
