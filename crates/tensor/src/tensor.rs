@@ -132,7 +132,7 @@ impl Tensor {
     /// # Errors
     /// [`Error::Device`] if they are not in host memory, [`Error::DType`] if they are not of type `T`.
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
-        let host = self.storage.as_host().ok_or_else(|| self.not_on_host())?;
+        let host = self.storage.as_host().ok_or_else(|| not_on_host(&self.device))?;
         let all = host.as_slice::<T>().ok_or_else(|| self.not_of_type(T::DTYPE))?;
         Ok(&all[self.offset..self.offset + self.elements()])
     }
@@ -146,11 +146,10 @@ impl Tensor {
             return Err(self.not_of_type(T::DTYPE));
         }
         if self.storage.as_host().is_none() {
-            return Err(self.not_on_host());
+            return Err(not_on_host(&self.device));
         }
         let (offset, len) = (self.unshare()?, self.elements());
-        let refused = self.not_on_host();
-        let storage = Arc::get_mut(&mut self.storage).ok_or(refused)?;
+        let storage = Arc::get_mut(&mut self.storage).ok_or_else(|| not_on_host(&self.device))?;
         let all = storage.as_host_mut().and_then(|host| host.as_mut_slice::<T>());
         all.map(|all| &mut all[offset..offset + len])
             .ok_or_else(|| Error::dtype("Tensor::make_mut", "memory must be of the asked type", T::DTYPE.name(), ""))
@@ -162,8 +161,7 @@ impl Tensor {
     /// [`Error::OutOfMemory`] if it had to be copied and could not.
     pub fn storage_mut(&mut self) -> Result<&mut Storage> {
         self.unshare()?;
-        let refused = self.not_on_host();
-        Arc::get_mut(&mut self.storage).ok_or(refused)
+        Arc::get_mut(&mut self.storage).ok_or_else(|| not_on_host(&self.device))
     }
 
     /// Whether no other tensor looks at this memory: writing copies nothing then.
@@ -282,18 +280,18 @@ impl Tensor {
         self.storage.prepared(key, make)
     }
 
-    fn not_on_host(&self) -> Error {
-        Error::device(
-            "Tensor::as_slice",
-            "the elements must be in host memory",
-            format!("a tensor on {}", self.device.name()),
-            "use to_vec, which copies them",
-        )
-    }
-
     fn not_of_type(&self, asked: DType) -> Error {
         Error::dtype("Tensor", format!("elements of type {asked} were asked for"), self.dtype().name(), "use cast")
     }
+}
+
+fn not_on_host(device: &Device) -> Error {
+    Error::device(
+        "Tensor::as_slice",
+        "the elements must be in host memory",
+        format!("a tensor on {}", device.name()),
+        "use to_vec, which copies them",
+    )
 }
 
 impl fmt::Debug for Tensor {

@@ -82,6 +82,9 @@ impl Plan<'_> {
         let panel_len = if self.layout.is_some() { self.boxes.size.iter().product::<usize>() * wide } else { 0 };
         let mut panel_memory = cx.memory.take::<f32>(panel_len)?;
         let mine = chunk * self.per_chunk..((chunk + 1) * self.per_chunk).min(self.boxes.count());
+        // Filled anew for each box, allocated once.
+        let (mut starts, mut dy_starts) = (Vec::new(), Vec::new());
+        let (mut segments, mut runs) = (Vec::new(), Vec::new());
         for index in mine.clone() {
             let (start, size) = self.boxes.get(index);
             let a = match &self.layout {
@@ -98,12 +101,11 @@ impl Plan<'_> {
             let along = (0..4).max_by_key(|&axis| size[axis]).unwrap_or(3);
             let run = size[along];
             let (steps, dy_steps) = (self.steps(), [c.out_sample, c.out_steps[0], c.out_steps[1], c.out_steps[2]]);
-            let starts = run_starts(size, along, steps);
-            let segments: Vec<Segment> = starts.iter().enumerate().map(|(i, &a)| Segment { a, b: i * run }).collect();
-            let dy_segments = run_starts(size, along, dy_steps);
+            run_starts(&mut starts, size, along, steps);
+            run_starts(&mut dy_starts, size, along, dy_steps);
             if self.layout.is_none() {
-                let runs: Vec<Run> =
-                    starts.iter().zip(&dy_segments).map(|(&a, &b)| Run { a, b: b + group * out }).collect();
+                runs.clear();
+                runs.extend(starts.iter().zip(&dy_starts).map(|(&a, &b)| Run { a, b: b + group * out }));
                 let column = part * self.per_part * wide;
                 let columns = (self.per_part * wide).min(out - column);
                 let column_sums = bias.map(|bias| {
@@ -126,11 +128,13 @@ impl Plan<'_> {
                 });
                 continue;
             }
+            segments.clear();
+            segments.extend(starts.iter().enumerate().map(|(i, &a)| Segment { a, b: i * run }));
             let source = PackSource {
                 data: &dy[c.out_offset(start)..],
                 groups: c.groups,
                 group_step: out,
-                segments: &dy_segments,
+                segments: &dy_starts,
                 run,
                 row_step: dy_steps[along],
                 columns: out,
@@ -240,10 +244,11 @@ fn rows(c: &Correlation, strip: &Strip, layout: Option<&TileLayout>) -> RowTable
     table
 }
 
-/// Where the runs of a box along an axis start.
-fn run_starts(mut size: [usize; 4], along: usize, steps: [usize; 4]) -> Vec<usize> {
+/// Lists where the runs of a box along an axis start.
+fn run_starts(starts: &mut Vec<usize>, mut size: [usize; 4], along: usize, steps: [usize; 4]) {
     size[along] = 1;
-    let mut starts = Vec::with_capacity(size.iter().product());
+    starts.clear();
+    starts.reserve(size.iter().product());
     for n in 0..size[0] {
         for d in 0..size[1] {
             for h in 0..size[2] {
@@ -252,5 +257,4 @@ fn run_starts(mut size: [usize; 4], along: usize, steps: [usize; 4]) -> Vec<usiz
             }
         }
     }
-    starts
 }
