@@ -38,7 +38,7 @@ enum Task {
         #[arg(long, default_value_t = 1000)]
         strokes: usize,
     },
-    /// Run the kernels' edge tests under valgrind's memcheck; skips with a word where valgrind is not installed.
+    /// Run the kernels' edge tests and the memory arena's under valgrind's memcheck; skips with a word where valgrind is not installed.
     Memcheck,
     /// Run the CUDA back end's tests on the GPU of this machine. Without one it ends with code 2 and says why.
     TestGpu {
@@ -84,6 +84,9 @@ enum Task {
         /// A virtual environment that has the peers [default: target/peers, made if it is absent].
         #[arg(long)]
         venv: Option<PathBuf>,
+        /// Also Burn and Candle, for mnist_train and catsdogs_train: builds them first, which takes minutes and the network.
+        #[arg(long)]
+        rust: bool,
     },
     /// Download a data set or weights, verified, into datasets/ or another folder: what `striate data list` shows.
     Download {
@@ -111,8 +114,8 @@ fn main() -> ExitCode {
             return test_gpu::run(root, &test_gpu::Options { emulate, sanitize, require_gpu, order });
         }
         Task::CheckKernels { update, install } => return check_kernels::run(root, update, install),
-        Task::BenchPeers { workloads, rounds, repeat, threads, data, venv } => {
-            bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, data, venv })
+        Task::BenchPeers { workloads, rounds, repeat, threads, data, venv, rust } => {
+            bench_peers::run(root, &bench_peers::Options { workloads, rounds, repeat, threads, data, venv, rust })
         }
         Task::Download { name, from, to } => download::run(&name, from, &to.unwrap_or_else(|| root.join("datasets"))),
     };

@@ -11,23 +11,34 @@ pub fn run(root: &Path) -> Result<(), String> {
         println!("skipped: valgrind is not installed");
         return Ok(());
     }
-    let messages = cargo_output(
-        root,
-        &["test", "-p", "striate-cpu", "--test", "edges", "--no-run", "--message-format", "json", "--quiet"],
-    )?;
-    let program = messages
+    // The edges of the kernels, and the arena's own tests.
+    memcheck(&test_program(root, &["--test", "edges"], "edges")?, &[])?;
+    memcheck(&test_program(root, &["--lib"], "striate_cpu")?, &["arena::"])?;
+    println!("memcheck: no error");
+    Ok(())
+}
+
+/// Builds a test program of the CPU back end.
+fn test_program(root: &Path, which: &[&str], name: &str) -> Result<String, String> {
+    let mut arguments = vec!["test", "-p", "striate-cpu"];
+    arguments.extend(which);
+    arguments.extend(["--no-run", "--message-format", "json", "--quiet"]);
+    let messages = cargo_output(root, &arguments)?;
+    messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "edges")
+        .filter(|message| message["target"]["name"] == *name && message["profile"]["test"] == true)
         .find_map(|message| message["executable"].as_str().map(str::to_string))
-        .ok_or("cargo named no test program")?;
+        .ok_or_else(|| format!("cargo named no test program {name}"))
+}
+
+fn memcheck(program: &str, filter: &[&str]) -> Result<(), String> {
     let status = Command::new("valgrind")
-        .args(["--error-exitcode=9", "--quiet", "--max-stackframe=4000000", &program, "--test-threads=1"])
+        .args(["--error-exitcode=9", "--quiet", "--max-stackframe=4000000", program, "--test-threads=1"])
+        .args(filter)
+        // Each step of a property is some hundred times slower here.
+        .env("PROPTEST_CASES", "16")
         .status()
         .map_err(|error| format!("valgrind: {error}"))?;
-    if status.success() {
-        println!("memcheck: no error");
-        return Ok(());
-    }
-    Err(format!("memcheck: {status}"))
+    if status.success() { Ok(()) } else { Err(format!("memcheck: {program}: {status}")) }
 }
