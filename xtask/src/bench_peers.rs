@@ -9,6 +9,10 @@ use std::process::{Command, Stdio};
 
 /// Who trains.
 const TRAINING: &[&str] = &["torch", "torch-nhwc"];
+/// Who trains, and is built only when it is asked for: Rust programs.
+const RUST: &[&str] = &["burn", "candle"];
+/// What they train.
+const RUST_TRAINS: &[&str] = &["mnist_train", "catsdogs_train"];
 /// Who computes forward passes.
 const FORWARD: &[&str] = &["torch", "torch-nhwc", "onnxruntime"];
 /// Who changes pictures.
@@ -72,6 +76,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The virtual environment with the peers.
     pub venv: Option<PathBuf>,
+    /// Burn and Candle too.
+    pub rust: bool,
 }
 
 /// One contender's figures over the rounds.
@@ -89,8 +95,7 @@ pub fn run(root: &Path, options: &Options) -> Result<(), String> {
         install(&venv)?;
     }
     cargo(root, &["build", "--release", "--quiet"])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let program = target.join("release").join("striate");
+    let program = target(root).join("release").join("striate");
     let unknown: Vec<&String> = options.workloads.iter().filter(|name| !is_known(name)).collect();
     if !unknown.is_empty() {
         return Err(format!("no workload of that name: {unknown:?}"));
@@ -105,6 +110,19 @@ pub fn run(root: &Path, options: &Options) -> Result<(), String> {
     Ok(())
 }
 
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+/// Builds Burn's and Candle's program, which is no part of this workspace, in its own folder, whose settings count then.
+fn build_rust_peers(root: &Path) -> Result<PathBuf, String> {
+    let target = target(root).join("rust-peers");
+    eprintln!("building Burn and Candle into {} (minutes, once)", target.display());
+    let folder = root.join("benches").join("peers").join("rust");
+    cargo(&folder, &["build", "--release", "--locked", "--quiet", "--target-dir", &target.display().to_string()])?;
+    Ok(target.join("release").join("rust-peers"))
+}
+
 fn is_known(name: &str) -> bool {
     name == CONVOLUTIONS || WORKLOADS.iter().any(|(known, _)| *known == name)
 }
@@ -117,6 +135,8 @@ fn workloads(
     options: &Options,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<(), String> {
+    let rust = options.rust && RUST_TRAINS.iter().any(|workload| wanted(workload));
+    let rust = if rust { Some(build_rust_peers(root)?) } else { None };
     println!("| workload | striate | best peer | ratio | memory MB, ours / theirs | others |");
     println!("|---|---|---|---|---|---|");
     for (workload, peers) in WORKLOADS {
@@ -127,15 +147,17 @@ fn workloads(
             eprintln!("{AUGMENT} is left out: it needs --data");
             continue;
         }
+        let in_rust = if rust.is_some() && RUST_TRAINS.contains(&workload) { RUST } else { &[] };
+        let contenders = ["striate"].iter().chain(peers).chain(in_rust);
         let mut figures: Vec<Figures> =
-            ["striate"].iter().chain(peers).map(|&name| Figures { name, medians: Vec::new(), memory: 0.0 }).collect();
+            contenders.map(|&name| Figures { name, medians: Vec::new(), memory: 0.0 }).collect();
         let mut unit = String::new();
         for _ in 0..options.rounds {
             for figure in &mut figures {
-                let line = if figure.name == "striate" {
-                    ours(program, workload, options)?
-                } else {
-                    theirs(root, python, figure.name, workload, options)?
+                let line = match &rust {
+                    _ if figure.name == "striate" => ours(program, workload, options)?,
+                    Some(rust) if RUST.contains(&figure.name) => by_rust(rust, figure.name, workload, options)?,
+                    _ => theirs(root, python, figure.name, workload, options)?,
                 };
                 figure.medians.push(line["median"].as_f64().ok_or("a line without median")?);
                 figure.memory = figure.memory.max(line["peak_rss_bytes"].as_f64().unwrap_or(0.0) / 1e6);
@@ -193,6 +215,12 @@ fn theirs(root: &Path, python: &Path, peer: &str, workload: &str, options: &Opti
         _ => command.arg(scripts.join("peers.py")).args([peer, workload, &threads, &repeat]),
     };
     last_line(fair(&mut command))
+}
+
+fn by_rust(program: &Path, peer: &str, workload: &str, options: &Options) -> Result<Value, String> {
+    let (repeat, threads) = (options.repeat.to_string(), options.threads.to_string());
+    let mut command = Command::new(program);
+    last_line(fair(command.args([peer, workload, &threads, &repeat])))
 }
 
 /// The environment in which a peer is at its best.
