@@ -13,6 +13,8 @@ use striate_tensor::{ConvGeometry, Result, Tensor};
 
 /// Channels that are few.
 const FEW: usize = 4;
+/// Output channels from which on the matrix product is worth adding up what it gives.
+const ENOUGH: usize = 8;
 /// Rows of the input that a task computes: the rows of positions at its borders are multiplied by two tasks.
 const BAND: usize = 48;
 /// Elements of the contributions that are in flight.
@@ -20,7 +22,8 @@ const CONTRIBUTIONS: usize = 24 << 10;
 
 pub(crate) fn is_possible(g: &ConvGeometry) -> bool {
     let is_plane = g.input[0] == 1 && g.output[0] == 1 && g.kernel[0] == 1;
-    g.groups == 1 && g.in_channels <= FEW && is_plane && g.pad_before[0] == 0 && g.dilations[2] == 1
+    let is_worth_it = g.in_channels <= FEW && g.out_channels >= ENOUGH;
+    g.groups == 1 && is_worth_it && is_plane && g.pad_before[0] == 0 && g.dilations[2] == 1
 }
 
 /// Computes the input's gradient `dx` from the output's, `dy`. `weights` is what `kernel` holds.
