@@ -61,7 +61,9 @@ fn table(parameters: &mut [Parameter<'_>]) -> Result<(Vec<Row>, usize)> {
     // Nothing changes unless all can.
     for one in parameters.iter() {
         let mut all = [&*one.weight, one.gradient].into_iter().chain(one.slots.iter());
-        all.try_for_each(|tensor| float32(op, tensor)).map_err(|error| error.at(one.path))?;
+        // A single weight comes without its path.
+        let at = |error: Error| if one.path.is_empty() { error } else { error.at(one.path) };
+        all.try_for_each(|tensor| float32(op, tensor)).map_err(at)?;
     }
     let (mut rows, mut chunks) = (Vec::with_capacity(parameters.len()), 0);
     for one in parameters.iter_mut().filter(|one| one.weight.elements() > 0) {
