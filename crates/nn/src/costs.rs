@@ -280,14 +280,13 @@ impl Costs {
             let copy = if step.copies { block(step) } else { 0 };
             peak = peak.max(alive + gradients + pooled + of_output + copy + of_input);
             let freed = if again(step) { block(step) } else { kept(step) };
+            alive -= freed;
             // A pooled convolution still reads what belongs to the pooling.
-            if below.is_some_and(|below| below.is_chunked) {
-                pooled = if step.is_overwritten { freed } else { block(step) + indices(step) };
-                alive -= freed;
-            } else {
-                pooled = 0;
-                alive -= freed;
-            }
+            pooled = match below {
+                Some(Kept { is_chunked: true, .. }) if step.is_overwritten => freed,
+                Some(Kept { is_chunked: true, .. }) => block(step) + indices(step),
+                _ => 0,
+            };
         }
         let inputs = block_bytes(self.input_bytes / FLOAT * batch_size);
         self.weight_bytes + optimizer_numbers * self.gradient_bytes + inputs + peak

@@ -43,9 +43,7 @@ impl Adam {
     pub fn epsilon(self, epsilon: f64) -> Self {
         Adam { epsilon, ..self }
     }
-}
 
-impl Adam {
     fn rule(&self, learning_rate: f32, step: u64) -> UpdateRule {
         let (beta_1, beta_2, epsilon) = (self.beta_1 as f32, self.beta_2 as f32, self.epsilon as f32);
         UpdateRule::Adam { learning_rate, beta_1, beta_2, epsilon, step }

@@ -56,9 +56,7 @@ impl RmsProp {
     pub fn centered(self, centered: bool) -> Self {
         RmsProp { centered, ..self }
     }
-}
 
-impl RmsProp {
     fn rule(&self, learning_rate: f32) -> UpdateRule {
         UpdateRule::RmsProp {
             learning_rate,

@@ -37,9 +37,7 @@ impl Sgd {
     pub fn nesterov(self, nesterov: bool) -> Self {
         Sgd { nesterov, ..self }
     }
-}
 
-impl Sgd {
     fn rule(&self, learning_rate: f32) -> UpdateRule {
         UpdateRule::Sgd { learning_rate, momentum: self.momentum as f32, nesterov: self.nesterov }
     }

@@ -22,7 +22,7 @@ fn in_chunks(cx: &Context, x: &mut Tensor, work: &ConvBackward<'_>, largest: usi
     let (in_sample, out_sample) = (g.input_positions() * g.in_channels, g.positions() * g.out_channels);
     let dy_sample = work.pool.map_or(out_sample, |(pool, _)| pool.positions() * pool.channels);
     let overwrites = work.input && work.masked && x.is_sole_owner();
-    // A kernel's gradient of each chunk is added to the last one's: large ones are computed once.
+    // Of the maps that exist for some samples only, the larger one.
     let temporary = in_sample.max(if work.pool.is_some() { out_sample } else { 0 });
     let chunks = (g.batch * temporary).div_ceil(largest).clamp(1, g.batch.max(1));
     let samples = g.batch.div_ceil(chunks).max(1);
@@ -33,7 +33,6 @@ fn in_chunks(cx: &Context, x: &mut Tensor, work: &ConvBackward<'_>, largest: usi
     let mut db = work.bias.then(|| cx.memory.take::<f32>(g.out_channels)).transpose()?;
     let own = (work.input && !overwrites).then(|| cx.memory.take::<f32>(g.batch * in_sample));
     let mut dx = own.transpose()?;
-    let mut first = true;
     // Without samples the sums are zero: one round for none.
     for start in (0..g.batch.max(1)).step_by(samples) {
         let end = (start + samples).min(g.batch);
@@ -51,7 +50,7 @@ fn in_chunks(cx: &Context, x: &mut Tensor, work: &ConvBackward<'_>, largest: usi
         let dz = scattered.as_deref().unwrap_or(&dy[start * dy_sample..end * dy_sample]);
         if let Some(dw) = &mut dw {
             let input = &f32s("convolution gradient", x)?[start * in_sample..end * in_sample];
-            if first {
+            if start == 0 {
                 kernel_gradient_into(cx, input, dz, &part, dw, db.as_deref_mut())?;
             } else {
                 let mut more = cx.memory.take::<f32>(kernel_len)?;
@@ -63,12 +62,11 @@ fn in_chunks(cx: &Context, x: &mut Tensor, work: &ConvBackward<'_>, largest: usi
                 }
             }
         }
-        first = false;
         let range = start * in_sample..end * in_sample;
         if overwrites {
             let mut gradient = cx.memory.take::<f32>(range.len())?;
             input_gradient_into(cx, dz, work.kernel, weights, &part, &mut gradient)?;
-            // No more than the gradient is needed now.
+            // Its memory may serve the next samples.
             drop(scattered);
             let x = x.make_mut::<f32>()?;
             masked(cx, &mut x[range], |v, dx| if v > 0.0 { dx } else { 0.0 }, &gradient);

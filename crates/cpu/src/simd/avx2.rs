@@ -18,6 +18,10 @@ pub(crate) struct Avx2;
 /// Eight ones, then eight zeros: the mask of the first n lanes starts at 8 − n.
 static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
+/// The mask of the first `n` lanes.
+///
+/// # Safety
+/// Only with AVX2, and `n` ≤ 8.
 #[inline(always)]
 unsafe fn mask(n: usize) -> __m256i {
     debug_assert!(n <= 8);
