@@ -88,6 +88,50 @@ fn strided_dilated_grouped_and_depthwise_convolutions() {
 }
 
 #[test]
+fn depthwise_windows_of_every_small_size() {
+    let mut draw = Key::new(12).stream();
+    let mut draw = |low: u64, high: u64| (low + draw.below(high - low + 1)) as usize;
+    let windows = [[3, 3], [3, 3], [5, 5], [7, 7], [1, 3], [2, 5], [4, 7], [5, 3]];
+    for size in 1..=40 {
+        let (h, w) = if size % 2 == 0 { (size, draw(1, 20)) } else { (draw(1, 20), size) };
+        let (c, n, kernel) = (draw(2, 70), draw(1, 3), windows[size % windows.len()]);
+        for stride in [1, 2] {
+            for padding in [Padding::Same, Padding::Valid] {
+                if padding == Padding::Valid && (h < kernel[0] || w < kernel[1]) {
+                    continue;
+                }
+                let spec = ConvSpec { strides: [stride; 3], padding, groups: c, ..ConvSpec::default() };
+                hold(&format!("{n}x{h}x{w}x{c}, {kernel:?} windows, stride {stride}, {padding:?}"), 1e-3, |device| {
+                    let (x, kernel) =
+                        (random(&[n, h, w, c], 1, device), random(&[kernel[0], kernel[1], 1, c], 2, device));
+                    let y = x.conv(&kernel, Some(&random(&[c], 3, device)), &spec, Activation::Relu).unwrap();
+                    let dy = random(y.shape(), 4, device);
+                    let dx = dy.conv_backward_input(&kernel, x.shape(), &spec).unwrap();
+                    let (dw, db) = dy.conv_backward_kernel(&x, kernel.shape(), &spec, true).unwrap();
+                    vec![y, dx, dw, db.unwrap()]
+                });
+            }
+        }
+    }
+    // One and three axes, and more padding than the window is wide.
+    for (x, kernel) in [(vec![2, 19, 20], vec![3, 1, 20]), (vec![1, 4, 9, 11, 18], vec![1, 3, 3, 1, 18])] {
+        for (before, after) in [(0, 0), (1, 2), (4, 5)] {
+            let padded = |axis: usize| (axis > 0) == (x.len() > 3);
+            let padding = Padding::Explicit([0, 1, 2].map(|axis| if padded(axis) { (before, after) } else { (0, 0) }));
+            let spec = ConvSpec { padding, groups: *x.last().unwrap(), ..ConvSpec::default() };
+            hold(&format!("{x:?} by {kernel:?}, {padding:?}"), 1e-3, |device| {
+                let (x, kernel) = (random(&x, 1, device), random(&kernel, 2, device));
+                let y = x.conv(&kernel, None, &spec, Activation::Elu(1.0)).unwrap();
+                let dy = random(y.shape(), 4, device);
+                let dx = dy.conv_backward_input(&kernel, x.shape(), &spec).unwrap();
+                let (dw, _) = dy.conv_backward_kernel(&x, kernel.shape(), &spec, false).unwrap();
+                vec![y, dx, dw]
+            });
+        }
+    }
+}
+
+#[test]
 fn products_of_every_small_size() {
     for m in 1..=14 {
         for (k, n) in [(1, 1), (3, 15), (8, 16), (5, 17), (16, 33), (7, 64)] {

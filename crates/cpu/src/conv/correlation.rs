@@ -236,25 +236,32 @@ impl Correlation {
 
     /// Whether [`Correlation::regions`] gives more than one.
     pub(crate) fn cuts_off_borders(&self) -> bool {
-        const SAMPLES: usize = 8;
         // Small images only: the border of large ones is a small share, and their classes cost more to find.
-        if self.batch < SAMPLES || self.positions() > 4096 || self.stays_inside() {
+        if self.positions() > 4096 || self.stays_inside() {
             return false;
         }
-        self.share_of_taps_met(&[0, 1, 2].map(|axis| self.classes(axis))) <= 0.92
+        self.share_of_work_left(&[0, 1, 2].map(|axis| self.classes(axis))) <= 0.94
     }
 
-    fn share_of_taps_met(&self, classes: &[Vec<[usize; 4]>; 3]) -> f64 {
-        (0..3)
-            .map(|axis| {
-                let met: usize = classes[axis].iter().map(|class| class[1] * class[3]).sum();
-                met as f64 / (self.grid[axis] * self.taps[axis].len()).max(1) as f64
-            })
-            .product()
+    /// What the regions of these classes cost, as a share of the whole: rows of register tiles times taps, where each region fills its
+    /// last tile up.
+    fn share_of_work_left(&self, classes: &[Vec<[usize; 4]>; 3]) -> f64 {
+        /// Rows of a tile.
+        const TILE: usize = 12;
+        let cost = |positions: usize, taps: usize| ((self.batch * positions).next_multiple_of(TILE) * taps) as f64;
+        let mut left = 0.0;
+        for d in &classes[0] {
+            for h in &classes[1] {
+                for w in &classes[2] {
+                    left += cost(d[1] * h[1] * w[1], d[3] * h[3] * w[3]);
+                }
+            }
+        }
+        left / cost(self.positions(), self.tap_count()).max(1.0)
     }
 
-    /// Cuts off the border where that spares many products with zeros, and there are samples enough to fill register tiles
-    /// with the same position of each; otherwise the whole.
+    /// Cuts off the border where that spares many products with zeros, even though small regions fill no whole register tiles; otherwise
+    /// the whole.
     pub(crate) fn regions(self) -> Vec<Correlation> {
         if !self.cuts_off_borders() {
             return vec![self];

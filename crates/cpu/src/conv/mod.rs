@@ -127,8 +127,7 @@ fn input_gradient_into(
 ) -> Result<()> {
     if is_depthwise(g) {
         let _span = span("conv_backward_input", "depthwise", g);
-        depthwise::input_gradient(cx, gradient, weights, g, dx);
-        return Ok(());
+        return depthwise::input_gradient(cx, gradient, weights, g, dx);
     }
     if winograd::is_chosen(cx, g, Pass::InputGradient) {
         let _span = span("conv_backward_input", "winograd", g);
@@ -172,8 +171,7 @@ fn kernel_gradient_into(
 ) -> Result<()> {
     if is_depthwise(g) {
         let _span = span("conv_backward_kernel", "depthwise", g);
-        depthwise::kernel_gradient(cx, input, gradient, g, dw)?;
-        return db.map_or(Ok(()), |db| crate::reduce::columns(cx, gradient, g.out_channels, db));
+        return depthwise::kernel_gradient(cx, input, gradient, g, dw, db);
     }
     if winograd::is_chosen(cx, g, Pass::KernelGradient) {
         let _span = span("conv_backward_kernel", "winograd", g);

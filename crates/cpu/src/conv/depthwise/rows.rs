@@ -1,5 +1,4 @@
-//! Depthwise convolution: one channel in, one out, for each group. There is no sum over channels, so the vectors run along
-//! them and the work is bound by memory.
+//! Any stride, dilation and number of axes: row by row, over lists of the pixels and taps that meet.
 
 use crate::backend::Context;
 use crate::elementwise;
