@@ -136,13 +136,13 @@ impl Correlation {
 
     /// Whether neighbouring taps of a kernel row read neighbouring pixels, all channels of which are wanted: then a kernel
     /// row is one contiguous run.
-    fn rows_are_runs(&self) -> bool {
-        self.groups == 1 && self.taps[2].windows(2).all(|pair| pair[1].offset == pair[0].offset + 1)
+    fn rows_are_runs(&self, strip: &Strip) -> bool {
+        strip.channels == self.in_per_group && self.taps[2].windows(2).all(|pair| pair[1].offset == pair[0].offset + 1)
     }
 
     /// Elements of a run of k that is contiguous in the input.
-    pub(crate) fn run(&self) -> usize {
-        if self.rows_are_runs() { self.taps[2].len() * self.in_per_group } else { self.in_per_group }
+    pub(crate) fn run(&self, strip: &Strip) -> usize {
+        if self.rows_are_runs(strip) { self.taps[2].len() * self.in_per_group } else { self.in_per_group }
     }
 
     /// Smallest and largest offset along an axis.
@@ -183,29 +183,29 @@ impl Correlation {
     /// How a box sees its input: directly if no position looks outside, else through a copy.
     pub(crate) fn strip(&self, size: [usize; 4]) -> Strip {
         if self.stays_inside() {
-            return Strip { copied: false, samples: size[0], sizes: self.input };
+            return Strip { copied: false, samples: size[0], sizes: self.input, channels: self.in_channels };
         }
         self.copied_strip(size)
     }
 
-    /// A strip that holds what a box sees and nothing else.
+    /// A strip that holds what a box sees of a group's channels and nothing else.
     pub(crate) fn copied_strip(&self, size: [usize; 4]) -> Strip {
         let sizes = [0, 1, 2].map(|axis| {
             let (low, high) = self.reach(axis);
             (size[axis + 1].max(1) - 1) * self.step[axis] + (high - low) as usize + 1
         });
-        Strip { copied: true, samples: size[0], sizes }
+        Strip { copied: true, samples: size[0], sizes, channels: self.in_per_group }
     }
 
     /// Where a tap lies in a strip, relative to its position.
     pub(crate) fn tap_offset(&self, strip: &Strip, taps: [Tap; 3]) -> usize {
-        let steps = row_major(strip.sizes, self.in_channels);
+        let steps = row_major(strip.sizes, strip.channels);
         (0..3).map(|axis| (taps[axis].offset - self.reach(axis).0) as usize * steps[axis]).sum()
     }
 
     /// Where each contiguous run of k starts in the input and in a packed panel.
     pub(crate) fn segments(&self, strip: &Strip) -> Vec<Segment> {
-        let per_row = if self.rows_are_runs() { self.taps[2].len().max(1) } else { 1 };
+        let per_row = if self.rows_are_runs(strip) { self.taps[2].len().max(1) } else { 1 };
         let [_, h_taps, w_taps] = self.packed_taps;
         let numbers = (0..self.taps[0].len())
             .flat_map(|d| (0..self.taps[1].len()).flat_map(move |h| (0..self.taps[2].len()).map(move |w| [d, h, w])));
@@ -240,7 +240,7 @@ impl Correlation {
         if self.positions() > 4096 || self.stays_inside() {
             return false;
         }
-        self.share_of_work_left(&[0, 1, 2].map(|axis| self.classes(axis))) <= 0.94
+        self.share_of_work_left(&[0, 1, 2].map(|axis| self.classes(axis))) <= 0.96
     }
 
     /// What the regions of these classes cost, as a share of the whole: rows of register tiles times taps, where each region fills its
@@ -258,6 +258,23 @@ impl Correlation {
             }
         }
         left / cost(self.positions(), self.tap_count()).max(1.0)
+    }
+
+    /// Whether what taps with these offsets along the first two axes see from a position there can lie inside the input.
+    pub(crate) fn exists(&self, position: [Option<isize>; 2], offsets: Option<[isize; 2]>) -> bool {
+        let Some(offsets) = offsets else { return true };
+        (0..2)
+            .all(|axis| position[axis].is_none_or(|at| (0..self.input[axis] as isize).contains(&(at + offsets[axis]))))
+    }
+
+    /// The share of positions that see something inside the input at these offsets along the first two axes.
+    pub(crate) fn share_inside(&self, offsets: [isize; 2]) -> f64 {
+        let along = |axis: usize| {
+            let at = |o: usize| (o * self.step[axis]) as isize + offsets[axis];
+            let inside = (0..self.grid[axis]).filter(|&o| (0..self.input[axis] as isize).contains(&at(o))).count();
+            inside as f64 / self.grid[axis].max(1) as f64
+        };
+        along(0) * along(1)
     }
 
     /// Cuts off the border where that spares many products with zeros, even though small regions fill no whole register tiles; otherwise
@@ -293,7 +310,7 @@ impl Correlation {
 
     /// Elements between positions of a strip.
     pub(crate) fn strip_steps(&self, strip: &Strip) -> [usize; 4] {
-        let steps = row_major(strip.sizes, self.in_channels);
+        let steps = row_major(strip.sizes, strip.channels);
         [strip.sizes[0] * steps[0], steps[0] * self.step[0], steps[1] * self.step[1], steps[2] * self.step[2]]
     }
 
@@ -322,11 +339,13 @@ impl Correlation {
         self.out_start + start[0] * self.out_sample + along
     }
 
-    /// What a box sees: the input from its first position's first tap on, or a copy of it in `scratch` with zeros around.
+    /// What a box sees of a group's channels: the input from its first position's first tap on, or a copy of it in `scratch` with zeros
+    /// around.
     pub(crate) fn view<'a>(
         &self,
         strip: &Strip,
         start: [usize; 4],
+        group: usize,
         input: &'a [f32],
         scratch: &'a mut [f32],
     ) -> &'a [f32] {
@@ -335,15 +354,20 @@ impl Correlation {
         let origin = [0, 1, 2].map(|axis| (start[axis + 1] * self.step[axis]) as isize + self.reach(axis).0);
         if !strip.copied {
             let along: usize = (0..3).map(|axis| origin[axis] as usize * steps[axis]).sum();
-            return &input[start[0] * sample + along..];
+            return &input[start[0] * sample + along + group * self.in_per_group..];
         }
-        let channels = self.in_channels;
+        let (channels, first) = (strip.channels, group * self.in_per_group);
         self.each_row(strip, start, input, |row, width, before, inside| {
             let out = &mut scratch[row * width * channels..(row + 1) * width * channels];
             let (left, out) = out.split_at_mut(before * channels);
-            let (middle, right) = out.split_at_mut(inside.len());
+            let (middle, right) = out.split_at_mut(inside.len() / self.in_channels * channels);
             left.fill(0.0);
-            middle.copy_from_slice(inside);
+            if channels == self.in_channels {
+                middle.copy_from_slice(inside);
+            } else {
+                let pixels = middle.chunks_exact_mut(channels).zip(inside.chunks_exact(self.in_channels));
+                pixels.for_each(|(to, from)| to.copy_from_slice(&from[first..first + channels]));
+            }
             right.fill(0.0);
         });
         scratch
@@ -392,6 +416,8 @@ pub(crate) struct Strip {
     pub(crate) copied: bool,
     samples: usize,
     sizes: [usize; 3],
+    /// Channels of a pixel: all of the input's, or in a copy a group's.
+    pub(crate) channels: usize,
 }
 
 impl Strip {
@@ -401,8 +427,8 @@ impl Strip {
     }
 
     /// Elements of the copy.
-    pub(crate) fn len(&self, channels: usize) -> usize {
-        self.samples * self.sizes.iter().product::<usize>() * channels
+    pub(crate) fn len(&self) -> usize {
+        self.pixels() * self.channels
     }
 }
 

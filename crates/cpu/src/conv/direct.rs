@@ -67,8 +67,8 @@ pub(crate) fn pack_turned(cx: &Context, kernel: &[f32], g: &ConvGeometry, c: &Co
 /// Positions that a task computes: their input and, where they are many channels, their results stay in the second-level cache.
 fn positions_in_box(c: &Correlation) -> usize {
     let pixels: usize = c.step.iter().product();
-    let by_input = STRIP_BYTES / 4 / (c.in_channels * pixels).max(1);
-    let by_results = RESULT_BYTES / 4 / c.out_channels.max(1);
+    let by_input = STRIP_BYTES / 4 / (c.in_per_group * pixels).max(1);
+    let by_results = RESULT_BYTES / 4 / c.out_per_group().max(1);
     by_input.min(by_results).clamp(48, 768)
 }
 
@@ -100,7 +100,7 @@ impl Part {
         let per_split = panels.div_ceil(splits).max(1);
         let splits = panels.div_ceil(per_split);
         // A long k is walked in parts, so that a panel's part stays in the cache while all rows of the box meet it.
-        let fits = (PANEL_BYTES / 4 / cx.level.tile_columns() / c.run().max(1)).max(1);
+        let fits = (PANEL_BYTES / 4 / cx.level.tile_columns() / c.run(&strip).max(1)).max(1);
         let at_once = segments.len().div_ceil(segments.len().div_ceil(fits).max(1)).max(1);
         Part {
             table: c.table(&strip, boxes.size),
@@ -126,10 +126,10 @@ impl Part {
         activation: Activation,
         out: &Shared<'_, f32>,
     ) -> Result<()> {
-        let (c, kernel, run) = (&self.c, &*self.kernel, self.c.run());
+        let (c, kernel, run) = (&self.c, &*self.kernel, self.c.run(&self.strip));
         let (box_index, rest) = (task / (c.groups * self.splits), task % (c.groups * self.splits));
         let (group, split) = (rest / self.splits, rest % self.splits);
-        let mut scratch = cx.memory.take::<f32>(if self.strip.copied { self.strip.len(c.in_channels) } else { 0 })?;
+        let mut scratch = cx.memory.take::<f32>(if self.strip.copied { self.strip.len() } else { 0 })?;
         let (start, size) = self.boxes.get(box_index);
         let smaller;
         let rows = if size == self.boxes.size {
@@ -138,7 +138,7 @@ impl Part {
             smaller = c.table(&self.strip, size);
             &smaller
         };
-        let view = c.view(&self.strip, start, input, &mut scratch);
+        let view = c.view(&self.strip, start, group, input, &mut scratch);
         let offset = c.out_offset(start) + group * c.out_per_group();
         let panels = split * self.per_split..((split + 1) * self.per_split).min(kernel.panels());
         let relu = activation == Activation::Relu;
@@ -150,7 +150,7 @@ impl Part {
                 let (column, columns, width) = kernel.columns(panel);
                 let channel = group * c.out_per_group() + column;
                 cx.level.run(&Sweep {
-                    a: &view[group * c.in_per_group..],
+                    a: view,
                     step: 1,
                     rows,
                     segments: &self.segments[from..to],
@@ -211,7 +211,7 @@ pub(crate) fn run_pooled(
     let c = Correlation { out_sample: 0, out_steps: [0, width * channels, channels], out_start: 0, ..layout };
     let size = [1, 1, 2 * at_once, width];
     let strip = c.strip(size);
-    let (table, segments, run) = (c.table(&strip, size), c.segments(&strip), c.run());
+    let (table, segments, run) = (c.table(&strip, size), c.segments(&strip), c.run(&strip));
     let (out, indices) = results;
     let out = Shared::new(out);
     let indices = indices.map(Shared::new);
@@ -220,7 +220,7 @@ pub(crate) fn run_pooled(
         let compute = || -> Result<()> {
             let (image, first) = (task / per_image, task % per_image * at_once);
             let count = at_once.min(pairs - first);
-            let mut scratch = cx.memory.take::<f32>(if strip.copied { strip.len(c.in_channels) } else { 0 })?;
+            let mut scratch = cx.memory.take::<f32>(if strip.copied { strip.len() } else { 0 })?;
             let mut sums = cx.memory.take::<f32>(2 * count * width * channels)?;
             let smaller;
             let rows = if count == at_once {
@@ -229,7 +229,7 @@ pub(crate) fn run_pooled(
                 smaller = c.table(&strip, [1, 1, 2 * count, width]);
                 &smaller
             };
-            let view = c.view(&strip, [image, 0, 2 * first, 0], input, &mut scratch);
+            let view = c.view(&strip, [image, 0, 2 * first, 0], 0, input, &mut scratch);
             {
                 let sums = Shared::new(&mut sums);
                 for panel in 0..kernel.panels() {

@@ -3,7 +3,7 @@
 //! The rows of the register tile are (tap, channel) pairs, k runs along positions, and the panel is the output's gradient.
 
 use crate::backend::Context;
-use crate::conv::correlation::{Boxes, Correlation, Strip};
+use crate::conv::correlation::{Boxes, Correlation, Strip, Tap};
 use crate::kernels::{PackSource, RowTable, Run, Segment, Shared, Sweep, Thin, TileLayout, Write, pack_panel};
 use crate::reduce::Fold;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ struct Plan<'a> {
     strip: Strip,
     /// How the input is laid out for register tiles; none if a pixel has fewer channels than a tile has rows.
     layout: Option<TileLayout>,
-    rows: RowTable,
+    rows: Vec<TapRows>,
     /// Chunks of boxes, each with sums of its own, and boxes in one.
     chunks: usize,
     per_chunk: usize,
@@ -32,6 +32,14 @@ struct Plan<'a> {
     parts: usize,
     per_part: usize,
     panels: usize,
+}
+
+/// The (tap, channel) pairs of some taps.
+struct TapRows {
+    /// Where the taps look along the first two axes, if they all look at the same place: positions whose input lies outside there are
+    /// left out.
+    offsets: Option<[isize; 2]>,
+    table: RowTable,
 }
 
 impl Plan<'_> {
@@ -49,7 +57,7 @@ impl Plan<'_> {
         let per_part = panels.div_ceil(parts).max(1);
         let strip = if tiled { c.copied_strip(boxes.size) } else { c.strip(boxes.size) };
         let layout = tiled.then(|| TileLayout { tile, channels: c.in_per_group, pixels: strip.pixels() });
-        let rows = rows(c, &strip, layout.as_ref());
+        let rows = tap_rows(c, &strip, layout.as_ref());
         Plan { c, boxes, strip, layout, rows, chunks, per_chunk, parts: panels.div_ceil(per_part), per_part, panels }
     }
 
@@ -57,7 +65,7 @@ impl Plan<'_> {
     fn steps(&self) -> [usize; 4] {
         let steps = self.c.strip_steps(&self.strip);
         match &self.layout {
-            Some(layout) => steps.map(|step| step / self.c.in_channels * layout.tile),
+            Some(layout) => steps.map(|step| step / self.strip.channels * layout.tile),
             None => steps,
         }
     }
@@ -75,7 +83,7 @@ impl Plan<'_> {
         let (c, out, wide, lanes) = (self.c, self.c.out_per_group(), cx.level.tile_columns(), cx.level.lanes());
         let scratch_len = match &self.layout {
             Some(layout) => layout.len(),
-            None if self.strip.copied => self.strip.len(c.in_channels),
+            None if self.strip.copied => self.strip.len(),
             None => 0,
         };
         let mut scratch = cx.memory.take::<f32>(scratch_len)?;
@@ -84,7 +92,7 @@ impl Plan<'_> {
         let mine = chunk * self.per_chunk..((chunk + 1) * self.per_chunk).min(self.boxes.count());
         // Filled anew for each box, allocated once.
         let (mut starts, mut dy_starts) = (Vec::new(), Vec::new());
-        let (mut segments, mut runs) = (Vec::new(), Vec::new());
+        let (mut segments, mut runs, mut origins) = (vec![Vec::new(); self.rows.len()], Vec::new(), Vec::new());
         for index in mine.clone() {
             let (start, size) = self.boxes.get(index);
             let a = match &self.layout {
@@ -95,7 +103,7 @@ impl Plan<'_> {
                     });
                     &scratch[..]
                 }
-                None => &c.view(&self.strip, start, x, &mut scratch)[group * c.in_per_group..],
+                None => c.view(&self.strip, start, group, x, &mut scratch),
             };
             // k runs along the longest axis: the order of positions is free, and long runs cost least.
             let along = (0..4).max_by_key(|&axis| size[axis]).unwrap_or(3);
@@ -115,7 +123,7 @@ impl Plan<'_> {
                 cx.level.run(&mut Thin {
                     a,
                     a_step: steps[along],
-                    rows: &self.rows,
+                    rows: &self.rows[0].table,
                     b: &dy[c.out_offset(start) + column..],
                     b_step: dy_steps[along],
                     columns,
@@ -128,8 +136,13 @@ impl Plan<'_> {
                 });
                 continue;
             }
-            segments.clear();
-            segments.extend(starts.iter().enumerate().map(|(i, &a)| Segment { a, b: i * run }));
+            run_origins(&mut origins, c, start, size, along);
+            for (segments, rows) in segments.iter_mut().zip(&self.rows) {
+                segments.clear();
+                let all = starts.iter().enumerate().map(|(i, &a)| Segment { a, b: i * run });
+                segments
+                    .extend(all.zip(&origins).filter(|(_, origin)| c.exists(**origin, rows.offsets)).map(|(s, _)| s));
+            }
             let source = PackSource {
                 data: &dy[c.out_offset(start)..],
                 groups: c.groups,
@@ -144,7 +157,7 @@ impl Plan<'_> {
                 let column = panel * wide;
                 let columns = wide.min(out - column);
                 let width = columns.div_ceil(lanes) * lanes;
-                let packed = &mut panel_memory[..segments.len() * run * width];
+                let packed = &mut panel_memory[..starts.len() * run * width];
                 pack_panel(&source, group, column, columns, width, packed);
                 if let Some(bias) = bias {
                     let channel = chunk * c.out_channels + group * out + column;
@@ -152,19 +165,21 @@ impl Plan<'_> {
                     let bias = unsafe { bias.slice(channel, columns) };
                     add_columns(cx, packed, width, index > mine.start, bias);
                 }
-                cx.level.run(&Sweep {
-                    a,
-                    step: steps[along],
-                    rows: &self.rows,
-                    segments: &segments,
-                    run,
-                    panel: packed,
-                    width,
-                    columns,
-                    c: sums,
-                    c_offset: offset + group * out + column,
-                    write: Write { accumulate: index > mine.start, bias: None, relu: false },
-                });
+                for (segments, rows) in segments.iter().zip(&self.rows) {
+                    cx.level.run(&Sweep {
+                        a,
+                        step: steps[along],
+                        rows: &rows.table,
+                        segments,
+                        run,
+                        panel: packed,
+                        width,
+                        columns,
+                        c: sums,
+                        c_offset: offset + group * out + column,
+                        write: Write { accumulate: index > mine.start, bias: None, relu: false },
+                    });
+                }
             }
         }
         Ok(())
@@ -224,24 +239,69 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// The (tap, channel) pairs: where each looks, relative to the position, and where its sums go. Pairs that fill register
-/// tiles of neighbouring channels come first.
-fn rows(c: &Correlation, strip: &Strip, layout: Option<&TileLayout>) -> RowTable {
-    let mut table = RowTable::with_capacity(c.tap_count() * c.in_per_group);
+/// All (tap, channel) pairs, as one or for each place along the first two axes: as whatever costs less.
+fn tap_rows(c: &Correlation, strip: &Strip, layout: Option<&TileLayout>) -> Vec<TapRows> {
+    let [d_taps, h_taps, w_taps] = &c.taps;
+    let outer = || d_taps.iter().flat_map(|&d| h_taps.iter().map(move |&h| [d, h]));
+    let all: Vec<(usize, [Tap; 3])> = c.all_taps().enumerate().collect();
+    if let Some(layout) = layout {
+        // Register tiles: whole ones of neighbouring channels, and what the channels that are left over fill.
+        let rest = c.in_per_group % layout.tile;
+        let tiles = |taps: usize| taps * (c.in_per_group / layout.tile) + (taps * rest).div_ceil(layout.tile);
+        let apart: f64 = outer().map(|[d, h]| tiles(w_taps.len()) as f64 * c.share_inside([d.offset, h.offset])).sum();
+        if apart < 0.98 * tiles(all.len()) as f64 {
+            let groups = outer().zip(all.chunks(w_taps.len().max(1)));
+            let rows = groups.map(|([d, h], taps)| TapRows {
+                offsets: Some([d.offset, h.offset]),
+                table: rows(c, strip, Some(layout), taps),
+            });
+            return rows.collect();
+        }
+    }
+    vec![TapRows { offsets: None, table: rows(c, strip, layout, &all) }]
+}
+
+/// The (tap, channel) pairs of some numbered taps: where each looks, relative to the position, and where its sums go. Pairs that fill
+/// register tiles of neighbouring channels come first.
+fn rows(c: &Correlation, strip: &Strip, layout: Option<&TileLayout>, taps: &[(usize, [Tap; 3])]) -> RowTable {
+    let mut table = RowTable::with_capacity(taps.len() * c.in_per_group);
     let whole = layout.map_or(c.in_per_group, |layout| c.in_per_group / layout.tile * layout.tile);
     for channels in [0..whole, whole..c.in_per_group] {
-        for (tap, taps) in c.all_taps().enumerate() {
-            let at = c.tap_offset(strip, taps);
+        for &(number, tap) in taps {
+            let at = c.tap_offset(strip, tap);
             for channel in channels.clone() {
                 let from = match layout {
-                    Some(layout) => layout.offset(at / c.in_channels, channel),
+                    Some(layout) => layout.offset(at / strip.channels, channel),
                     None => at + channel,
                 };
-                table.push(from, (tap * c.in_per_group + channel) * c.out_channels);
+                table.push(from, (number * c.in_per_group + channel) * c.out_channels);
             }
         }
     }
     table
+}
+
+/// Lists where the first tap of each run of a box along an axis would look along the first two spatial axes; None along the run itself.
+fn run_origins(
+    origins: &mut Vec<[Option<isize>; 2]>,
+    c: &Correlation,
+    start: [usize; 4],
+    mut size: [usize; 4],
+    along: usize,
+) {
+    size[along] = 1;
+    let at = |axis: usize, position: usize| {
+        (axis + 1 != along).then(|| ((start[axis + 1] + position) * c.step[axis]) as isize)
+    };
+    origins.clear();
+    origins.reserve(size.iter().product());
+    for _ in 0..size[0] {
+        for d in 0..size[1] {
+            for h in 0..size[2] {
+                origins.extend(std::iter::repeat_n([at(0, d), at(1, h)], size[3]));
+            }
+        }
+    }
 }
 
 /// Lists where the runs of a box along an axis start.

@@ -323,9 +323,9 @@ impl Tile {
             let mut acc = [[bias; P]; 2];
             if ALL {
                 // Written out: the sums stay in registers only if no loop counts the rows.
-                let mut pixels = corner;
                 macro_rules! next {
                     ($number:literal) => {
+                        let pixels = corner.wrapping_add($number * row);
                         if $number < STEP {
                             self.row::<S, W, STEP, P, WHOLE, 0, 1>($number, pixels, &mut acc);
                         } else if $number < W {
@@ -333,7 +333,6 @@ impl Tile {
                         } else if $number < W + STEP {
                             self.row::<S, W, STEP, P, WHOLE, 1, 2>($number, pixels, &mut acc);
                         }
-                        pixels = pixels.wrapping_add(row);
                     };
                 }
                 next!(0);
@@ -531,7 +530,7 @@ impl BandGradient<'_> {
     /// # Safety
     /// Only below `Level::run`, with operands as long as the map says.
     #[inline(always)]
-    unsafe fn strips<S: Simd, const H: usize, const W: usize, const STEP: usize>(mut self) {
+    unsafe fn strips<S: Simd, const H: usize, const W: usize, const STEP: usize>(self) {
         let map = self.map;
         let (c, width) = (map.channels, map.output[1]);
         let inner = map.inner((COLUMNS - 1) * STEP + W);
