@@ -153,6 +153,19 @@ pub struct TrainArguments {
     /// The pretrained network of transfer: vgg16, mobilenet, resnet50, ... [default: the first whose weights are here].
     #[arg(long, value_name = "NETWORK")]
     pub base: Option<String>,
+    /// Pixels along the sides that photographs are stretched to, for cats-dogs-frozen [default: 150]; cats-dogs-finetune takes the size of
+    /// the network that it starts from.
+    #[arg(long, value_name = "PIXELS")]
+    pub side: Option<usize>,
+    /// Let the learning rate of cats-dogs-finetune fall to zero along a cosine instead of staying as it is.
+    #[arg(long)]
+    pub cosine: bool,
+    /// Average the weights of cats-dogs-finetune over its steps: the average keeps this share of itself at each.
+    #[arg(long, value_name = "SHARE")]
+    pub ema: Option<f64>,
+    /// The answer of cats-dogs-finetune to a test photograph is the mean over it and its mirror image.
+    #[arg(long)]
+    pub mirrored: bool,
     /// Also print where the time goes, layer by layer, and write OUT/trace.json for chrome://tracing.
     #[arg(long)]
     pub profile: bool,

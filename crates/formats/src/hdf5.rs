@@ -3,9 +3,12 @@
 //! What it gives is not trusted: the walk is bounded in depth and number, and every size is checked against the file's own before
 //! the crate is asked to read.
 
+use crate::content::Content;
 use crate::limits::Budget;
 use crate::stored::{Bytes, Number, Source, StoredTensor};
-use hdf5_pure::{AttrValue, Datatype, DatatypeByteOrder, FileBuilder, FinishedGroup, GroupBuilder, Layout};
+use hdf5_pure::{
+    AttrValue, Datatype, DatatypeByteOrder, FileBuilder, FinishedGroup, FormatError, GroupBuilder, Layout,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -18,9 +21,12 @@ const LEAST_OBJECT: usize = 16;
 /// Attributes of one group above this size do not fit its header (Keras's own limit).
 const MAX_ATTRIBUTE: usize = 64512;
 
+/// How an HDF5 file starts.
+pub(crate) const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
+
 /// Whether bytes start as an HDF5 file does.
 pub(crate) fn is_hdf5(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"\x89HDF\r\n\x1a\n")
+    bytes.starts_with(SIGNATURE)
 }
 
 /// The value of an attribute, as far as Keras uses them.
@@ -109,19 +115,39 @@ impl Source for Container {
     }
 }
 
-/// The tree of an HDF5 file in memory.
+/// A file's bytes as the crate wants them.
+struct Bounded(Arc<Content>);
+
+impl hdf5_pure::Source for Bounded {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FormatError> {
+        if !self.0.holds(offset, buffer.len() as u64) {
+            let available = self.0.len().saturating_sub(usize::try_from(offset).unwrap_or(usize::MAX));
+            return Err(FormatError::UnexpectedEof { expected: buffer.len(), available });
+        }
+        self.0.read_at(offset, buffer).map_err(|error| FormatError::Source(error.to_string()))
+    }
+}
+
+/// The tree of an HDF5 file. Of its tensors nothing is read yet.
 ///
 /// # Errors
 /// [`Error::Data`] if it is damaged or asks for more than its size allows.
-pub(crate) fn parse(name: &str, bytes: Vec<u8>) -> Result<Group> {
+pub(crate) fn parse(name: &str, content: Content) -> Result<Group> {
+    let content = Arc::new(content);
+    let source = Bounded(content.clone());
     let mut walk = Walk {
         name,
-        budget: Budget::of_file(name, bytes.len()),
-        objects: bytes.len() / LEAST_OBJECT,
+        budget: Budget::of_file(name, content.len()),
+        objects: content.len() / LEAST_OBJECT,
         container: Arc::new(Container {
             name: name.to_string(),
-            file: Mutex::new(hdf5_pure::File::from_bytes(bytes).map_err(|error| damaged(name, error))?),
+            file: Mutex::new(hdf5_pure::File::from_source(source).map_err(|error| damaged(name, error))?),
         }),
+        content,
     };
     let container = walk.container.clone();
     let root = container.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).root();
@@ -134,6 +160,7 @@ struct Walk<'a> {
     /// Objects that the file may still have.
     objects: usize,
     container: Arc<Container>,
+    content: Arc<Content>,
 }
 
 impl Walk<'_> {
@@ -186,9 +213,23 @@ impl Walk<'_> {
             Budget::of_file(self.name, self.budget.limit() / 16).take_tensor(path, &chunk, number.size())?;
         }
         let shape = sizes.iter().map(|&n| n as usize).collect();
-        let bytes = Bytes::Lazy(self.container.clone(), path.to_string());
+        let wanted = shape_bytes(&sizes, number);
+        let bytes = match layout {
+            // One run of bytes: read without the crate, straight into the tensor.
+            Layout::Contiguous { address: Some(address), size }
+                if size == wanted && self.content.holds(address, size) =>
+            {
+                Bytes::Region(self.content.clone(), address)
+            }
+            _ => Bytes::Lazy(self.container.clone(), path.to_string()),
+        };
         Ok(Some(StoredTensor::new(name, shape, number, is_big_endian, bytes)))
     }
+}
+
+/// Bytes of a tensor whose sizes were found to be possible.
+fn shape_bytes(sizes: &[u64], number: Number) -> u64 {
+    sizes.iter().product::<u64>() * number.size() as u64
 }
 
 fn attributes(group: &hdf5_pure::Group) -> Result<BTreeMap<String, Attribute>, hdf5_pure::Error> {
@@ -365,7 +406,7 @@ mod tests {
         let bytes = sample().finish().unwrap();
         assert!(is_hdf5(&bytes));
         assert_eq!(bytes, sample().finish().unwrap(), "the same tree gives the same bytes");
-        let root = parse("f", bytes).unwrap();
+        let root = parse("f", Content::in_memory(bytes)).unwrap();
         assert_eq!(root.text("model_config").unwrap().len(), 100_000);
         let weights = root.group("model_weights").unwrap();
         assert_eq!(weights.list("layer_names").unwrap(), ["a", "b/c"]);
@@ -383,7 +424,7 @@ mod tests {
         let names: Vec<String> = (0..5000).map(|i| format!("a_layer_with_a_long_name_{i:05}")).collect();
         let mut root = GroupWriter::default();
         root.set_list("layer_names", &names);
-        let root = parse("f", root.finish().unwrap()).unwrap();
+        let root = parse("f", Content::in_memory(root.finish().unwrap())).unwrap();
         assert!(root.attributes.contains_key("layer_names2") && !root.attributes.contains_key("layer_names"));
         assert_eq!(root.list("layer_names").unwrap(), names);
     }
@@ -392,7 +433,10 @@ mod tests {
     fn names_beyond_ascii_come_back() {
         let mut root = GroupWriter::default();
         root.set_list("layer_names", &["größe".to_string(), "x".to_string()]);
-        assert_eq!(parse("f", root.finish().unwrap()).unwrap().list("layer_names").unwrap(), ["größe", "x"]);
+        assert_eq!(
+            parse("f", Content::in_memory(root.finish().unwrap())).unwrap().list("layer_names").unwrap(),
+            ["größe", "x"]
+        );
     }
 
     #[test]
@@ -402,7 +446,7 @@ mod tests {
         root.set_tensor("a/kernel", &[4, 4], vec![0.5; 16]);
         let whole = root.finish().unwrap();
         let read = |bytes: Vec<u8>| -> Result<()> {
-            let root = parse("f", bytes)?;
+            let root = parse("f", Content::in_memory(bytes))?;
             root.all_tensors().iter().try_for_each(|(_, tensor)| tensor.to_f32().map(|_| ()))
         };
         for cut in 0..whole.len() {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod arrange;
+mod content;
 mod digest;
 mod hdf5;
 mod keras;

@@ -8,11 +8,11 @@ use striate_tensor::{Error, Result};
 /// A file's numbers may take at most so many times its own size in memory, all together and as float32 at least.
 const EXPANSION: usize = 16;
 
-/// Reads a whole regular file.
+/// Opens a regular file; gives its size too.
 ///
 /// # Errors
 /// [`Error::Data`] if it is missing or no regular file, [`Error::Io`] if the system refuses.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn open_file(path: &Path) -> Result<(fs::File, usize)> {
     let refuse = |rule: &str, received: &str| {
         Error::data(path.display().to_string(), rule, received, "give the path of a model or weights file")
     };
@@ -24,7 +24,10 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(refuse("the file must be a regular file", "a folder or a device"));
     }
-    fs::read(path).map_err(failed)
+    let file = fs::File::open(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len();
+    let len = usize::try_from(len).map_err(|_| refuse("the file must fit into memory", &format!("{len} bytes")))?;
+    Ok((file, len))
 }
 
 /// The bytes that a file of a given size may still ask for.

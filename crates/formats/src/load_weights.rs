@@ -19,6 +19,9 @@ pub struct LoadOptions {
     /// Weights whose tensor has another shape, or whose layer has another number of tensors, stay as they are instead of being an
     /// error: Keras's `skip_mismatch`.
     pub skip_mismatch: bool,
+    /// Each weight is set as soon as it is read, which takes half the memory; if one cannot be read, the model is left with some of the
+    /// new weights. For models that are dropped then.
+    pub in_place: bool,
     /// Whether kernels are those of true convolutions, as Theano computed them, and have to be turned. `None` believes the file,
     /// in which Keras 1 says nothing about it.
     pub theano_kernels: Option<bool>,
@@ -79,11 +82,16 @@ impl WeightsFile {
         }
         let is_strict_list = self.format == Format::KerasH5 && !options.by_name;
         self.judge(&report, &pairing.conflicts, options, is_strict_list)?;
-        // All are read before any is set, so that an error leaves the model as it was.
         let device = model.device().clone();
-        let values = fitting.iter().map(|pair| read(pair, &device)).collect::<Result<Vec<_>>>()?;
-        for (pair, value) in fitting.iter().zip(&values) {
-            model.set_weight(&pair.weight.path, value)?;
+        let mut values = Vec::new();
+        if !options.in_place {
+            // All are read before any is set, so that an error leaves the model as it was.
+            values = fitting.iter().map(|pair| read(pair, &device)).collect::<Result<Vec<_>>>()?;
+        }
+        let mut values = values.into_iter();
+        for pair in fitting {
+            let value = values.next().map_or_else(|| read(pair, &device), Ok)?;
+            model.set_weight(&pair.weight.path, &value)?;
             let changed: Vec<String> = pair.steps.iter().map(ToString::to_string).collect();
             report.matched.push(Matched {
                 weight: pair.weight.path.clone(),

@@ -189,7 +189,7 @@ impl WeightsFile {
         for path in untrained.iter().filter(|path| paths.contains(path)) {
             model.set_trainable(path, false)?;
         }
-        let load = LoadOptions { theano_kernels: options.theano_kernels, ..LoadOptions::default() };
+        let load = LoadOptions { theano_kernels: options.theano_kernels, in_place: true, ..LoadOptions::default() };
         self.load_into(&mut model, &load)?;
         Ok(ModelFile { model, class_names: self.class_names.clone(), preprocessing: self.preprocessing.clone() })
     }

@@ -1,9 +1,9 @@
 //! Tensors as files hold them: bytes with an element type, turned into numbers of this machine when they are asked for.
 
+use crate::content::Content;
 use half::{bf16, f16};
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 use striate_tensor::{Device, Error, Result, Shape, Tensor};
 
@@ -53,13 +53,16 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
     fn read(&self, path: &str) -> Result<Vec<u8>>;
 }
 
+/// Bytes of a region that are read at a time: they are turned into numbers while they are in the cache.
+const AT_ONCE: usize = 64 << 10;
+
 #[derive(Debug, Clone)]
 pub(crate) enum Bytes {
     Owned(Arc<Vec<u8>>),
-    /// A part of a file in memory.
-    Part(Arc<Vec<u8>>, Range<usize>),
     /// What a container gives for a path.
     Lazy(Arc<dyn Source>, String),
+    /// What lies in a file from an offset on: as many bytes as the tensor has.
+    Region(Arc<Content>, u64),
 }
 
 /// One tensor of a file.
@@ -110,8 +113,8 @@ impl StoredTensor {
     pub fn to_f32(&self) -> Result<Vec<f32>> {
         let bytes: Cow<'_, [u8]> = match &self.bytes {
             Bytes::Owned(bytes) => Cow::Borrowed(bytes),
-            Bytes::Part(bytes, range) => Cow::Borrowed(bytes.get(range.clone()).unwrap_or_default()),
             Bytes::Lazy(source, path) => Cow::Owned(source.read(path)?),
+            Bytes::Region(content, offset) => return self.read_region(content, *offset),
         };
         let wanted = self.elements() * self.number.size();
         if bytes.len() != wanted {
@@ -122,17 +125,36 @@ impl StoredTensor {
                 "the file is damaged",
             ));
         }
-        Ok(self.decode(&bytes))
+        let mut values = Vec::with_capacity(self.elements());
+        self.decode(&bytes, &mut values);
+        Ok(values)
     }
 
-    fn decode(&self, bytes: &[u8]) -> Vec<f32> {
+    /// The numbers of a region of a file, which are in memory once.
+    fn read_region(&self, content: &Content, offset: u64) -> Result<Vec<f32>> {
+        let wanted = self.elements() * self.number.size();
+        let mut values = Vec::with_capacity(self.elements());
+        let mut buffer = vec![0; AT_ONCE.min(wanted)];
+        for start in (0..wanted).step_by(AT_ONCE) {
+            let part = &mut buffer[..AT_ONCE.min(wanted - start)];
+            content.read_at(offset + start as u64, part).map_err(|error| {
+                let rule = format!("a tensor of shape {:?} must have {wanted} bytes in its file", self.shape);
+                Error::data(self.name.clone(), rule, error.to_string(), "the file is damaged, or was changed meanwhile")
+            })?;
+            self.decode(part, &mut values);
+        }
+        Ok(values)
+    }
+
+    /// Adds the numbers that whole bytes stand for.
+    fn decode(&self, bytes: &[u8], values: &mut Vec<f32>) {
         macro_rules! each {
             ($type:ty, $value:ident => $number:expr) => {{
                 let (whole, _) = bytes.as_chunks::<{ size_of::<$type>() }>();
                 if self.is_big_endian {
-                    whole.iter().map(|&b| <$type>::from_be_bytes(b)).map(|$value| $number).collect()
+                    values.extend(whole.iter().map(|&b| <$type>::from_be_bytes(b)).map(|$value| $number));
                 } else {
-                    whole.iter().map(|&b| <$type>::from_le_bytes(b)).map(|$value| $number).collect()
+                    values.extend(whole.iter().map(|&b| <$type>::from_le_bytes(b)).map(|$value| $number));
                 }
             }};
         }
@@ -203,7 +225,8 @@ mod tests {
     fn too_few_bytes_are_an_error() {
         let short = StoredTensor::new("x", vec![3], Number::F32, false, Bytes::Owned(Arc::new(vec![0; 8])));
         assert!(matches!(short.to_f32().unwrap_err(), Error::Data(_)));
-        let outside = StoredTensor::new("x", vec![3], Number::F32, false, Bytes::Part(Arc::new(vec![0; 8]), 0..12));
+        let region = Bytes::Region(Arc::new(Content::in_memory(vec![0; 8])), 0);
+        let outside = StoredTensor::new("x", vec![3], Number::F32, false, region);
         assert!(matches!(outside.to_f32().unwrap_err(), Error::Data(_)));
     }
 }

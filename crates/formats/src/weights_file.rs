@@ -1,14 +1,16 @@
 //! Any file of weights, told apart by its content.
 
+use crate::content::Content;
 use crate::hdf5::{self, Group};
 use crate::keras::{archive, h5_weights, vars_weights};
-use crate::limits::read_file;
+use crate::limits::open_file;
 use crate::stored::{Bytes, Number, StoredTensor};
 use crate::{npz, zip_archive};
-use safetensors::tensor::{Dtype, SafeTensors};
+use safetensors::tensor::{Dtype, Metadata};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use striate_tensor::{Error, Result};
@@ -19,6 +21,9 @@ pub(crate) const CONFIG: &str = "model_config";
 pub(crate) const CLASSES: &str = "class_names";
 /// The key of how a picture becomes an input.
 pub(crate) const PREPROCESSING: &str = "preprocessing";
+
+/// A header of safetensors may have so many bytes.
+const MAX_HEADER: usize = 100_000_000;
 
 /// How a file is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +106,8 @@ impl WeightsFile {
     /// [`Error::Data`] if it is missing, damaged or of another format, [`Error::Io`] if the system refuses to read it.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        WeightsFile::parse(&path.display().to_string(), read_file(path)?)
+        let (file, len) = open_file(path)?;
+        WeightsFile::of(&path.display().to_string(), Content::on_disk(file, len))
     }
 
     /// The same from a file's content; `name` is what errors call it.
@@ -109,17 +115,24 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Data`] if it is damaged or of another format.
     pub fn parse(name: &str, bytes: Vec<u8>) -> Result<Self> {
-        if hdf5::is_hdf5(&bytes) {
-            return WeightsFile::of_hdf5(name, hdf5::parse(name, bytes)?);
+        WeightsFile::of(name, Content::in_memory(bytes))
+    }
+
+    fn of(name: &str, content: Content) -> Result<Self> {
+        let failed = |error: io::Error| Error::io(Path::new(name), "reading", error);
+        let start = content.read_up_to(0, 8).map_err(failed)?;
+        if hdf5::is_hdf5(&start) {
+            return WeightsFile::of_hdf5(name, hdf5::parse(name, content)?);
         }
-        if zip_archive::is_zip(&bytes) {
+        if zip_archive::is_zip(&start) {
+            let bytes = content.into_bytes().map_err(failed)?;
             return if archive::is_keras(&bytes) {
                 archive::read(name, &bytes)
             } else {
                 WeightsFile::of_npz(name, &bytes)
             };
         }
-        WeightsFile::of_safetensors(name, bytes)
+        WeightsFile::of_safetensors(name, content)
     }
 
     pub(crate) fn empty(name: &str, format: Format) -> Self {
@@ -158,26 +171,35 @@ impl WeightsFile {
         Ok(file)
     }
 
-    fn of_safetensors(name: &str, bytes: Vec<u8>) -> Result<Self> {
-        let damaged = |error: safetensors::SafeTensorError| {
+    fn of_safetensors(name: &str, content: Content) -> Result<Self> {
+        let damaged = |received: String| {
             Error::data(
                 name,
                 "the file must be a whole safetensors, HDF5, .keras or .npz file",
-                error.to_string(),
+                received,
                 "it may be truncated or of another format",
             )
         };
-        let (start, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-        SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let bytes = Arc::new(bytes);
+        let failed = |error: io::Error| Error::io(Path::new(name), "reading", error);
+        // Eight bytes tell the size of the header, which tells where each tensor lies behind it.
+        let start = content.read_up_to(0, 8).map_err(failed)?;
+        let size = <[u8; 8]>::try_from(start.as_slice()).map(u64::from_le_bytes).ok();
+        let size = size.and_then(|size| usize::try_from(size).ok()).filter(|&size| size <= MAX_HEADER);
+        let size = size.filter(|&size| content.holds(8, size as u64));
+        let size = size.ok_or_else(|| damaged("no header of safetensors".to_string()))?;
+        let header = content.read_up_to(8, size).map_err(failed)?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
+        let first = 8 + size;
+        if header.data_len().checked_add(first) != Some(content.len()) {
+            return Err(damaged(format!("{} bytes for tensors of {}", content.len() - first, header.data_len())));
+        }
+        let content = Arc::new(content);
         let mut tensors = Vec::new();
         for key in header.offset_keys() {
             let Some(info) = header.info(&key) else { continue };
-            // The crate gives the size of the header without the eight bytes that tell it.
-            let range = info.data_offsets.0 + start + 8..info.data_offsets.1 + start + 8;
             let Some(number) = number(info.dtype) else { continue };
-            let part = Bytes::Part(bytes.clone(), range);
-            tensors.push((key.clone(), StoredTensor::new(&key, info.shape.clone(), number, false, part)));
+            let region = Bytes::Region(content.clone(), (first + info.data_offsets.0) as u64);
+            tensors.push((key.clone(), StoredTensor::new(&key, info.shape.clone(), number, false, region)));
         }
         let mut file = WeightsFile::empty(name, Format::Safetensors);
         file.layers = by_layer(tensors);

@@ -78,7 +78,11 @@ impl Model {
     /// # Ok::<(), striate_tensor::Error>(())
     /// ```
     pub fn from_graph_zeroed(graph: Graph, options: &BuildOptions) -> Result<Model> {
-        Model::with_values(graph, options, |spec| Tensor::full(spec.shape, 0.0, options.dtype, &options.device))
+        Model::with_values(graph, options, |spec| {
+            // Zeroed memory of the system is not there before something is written to it, and these weights are mostly replaced.
+            let zeros = Tensor::from_vec(vec![0f32; spec.shape.elements()], spec.shape, &options.device)?;
+            zeros.cast(options.dtype)
+        })
     }
 
     fn with_values(

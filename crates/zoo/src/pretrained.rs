@@ -86,7 +86,7 @@ impl Pretrained {
         let mut model = Model::from_graph_zeroed(architecture.graph(&options)?, build)?;
         let renaming = architecture.tensorflow_names();
         // By name, since a file with a top has more than a network without one.
-        let load = LoadOptions { by_name: true, renaming, ..LoadOptions::default() };
+        let load = LoadOptions { by_name: true, in_place: true, renaming, ..LoadOptions::default() };
         let report = load_weights_with(&mut model, &path, &load)?;
         if !report.missing.is_empty() {
             return Err(Error::model(

@@ -31,6 +31,7 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
     let recipe = arguments.recipe.name();
     let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&recipe));
     prepare(&folder)?;
+    check_options(arguments)?;
     let profile = arguments.profile.then(profile::start).transpose()?;
     let checkpoint = folder.join(CHECKPOINT);
     if arguments.resume && !checkpoint.exists() {
@@ -47,6 +48,10 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         resume: arguments.resume,
         skip_bad: arguments.skip_bad,
         as_lecture: arguments.as_lecture,
+        side: arguments.side,
+        cosine: arguments.cosine,
+        ema: arguments.ema,
+        mirrored: arguments.mirrored,
         base: arguments.base.as_deref().map(Architecture::from_name).transpose()?,
         progress: Progress::Auto,
     };
@@ -98,6 +103,31 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
     output.object(&facts);
     live.into_iter().for_each(|live| live.finish(&facts));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses options that the recipe does not heed, and sizes that cannot be.
+fn check_options(arguments: &TrainArguments) -> Result<()> {
+    let recipe = arguments.recipe;
+    let frozen = recipe == RecipeName::CatsDogsFrozen;
+    let finetune = recipe == RecipeName::CatsDogsFinetune;
+    let given = [
+        ("--side", arguments.side.is_some(), frozen, "cats-dogs-frozen"),
+        ("--cosine", arguments.cosine, finetune, "cats-dogs-finetune"),
+        ("--ema", arguments.ema.is_some(), finetune, "cats-dogs-finetune"),
+        ("--mirrored", arguments.mirrored, finetune, "cats-dogs-finetune"),
+    ];
+    for (option, is_given, is_heeded, by) in given {
+        if is_given && !is_heeded {
+            return Err(Error::argument(option, format!("is an option of {by}"), recipe.name(), "leave it out"));
+        }
+    }
+    if let Some(side) = arguments.side.filter(|side| !(32..=512).contains(side)) {
+        return Err(Error::argument("--side", "must be 32 to 512 pixels", side.to_string(), ""));
+    }
+    match arguments.ema.filter(|share| !(0.0..1.0).contains(share)) {
+        Some(share) => Err(Error::argument("--ema", "must be at least 0 and under 1", share.to_string(), "try 0.99")),
+        None => Ok(()),
+    }
 }
 
 /// Makes the folder, and fails before training rather than after it if nothing can be written there.

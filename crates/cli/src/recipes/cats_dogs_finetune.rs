@@ -1,14 +1,19 @@
 //! The lecture's fine-tuning: from the network of `cats-dogs-frozen`, VGG16's last block is trained too, slowly.
 
+use super::mirror::evaluate_mirrored;
 use super::vgg16::{self, BATCH};
 use super::{Hooks, Outcome, Settings, Test, cats_dogs};
 use std::path::Path;
 use striate::data::augment::Augmented;
 use striate::formats::ModelFile;
+use striate::optim::Schedule;
 use striate::prelude::*;
 
 /// Where the network of `cats-dogs-frozen` lies unless `--weights` says something else.
 const HEAD: &str = "runs/cats-dogs-frozen/model.keras";
+
+/// The learning rate.
+const RATE: f64 = 1e-5;
 
 /// The first layer that is trained.
 const FIRST: &str = "vgg16/block5_conv1";
@@ -37,20 +42,36 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let class_names = validation.class_names().to_vec();
     let preparation = Preparation::Photograph(photograph.clone());
     hooks.pin(&validation, &preparation)?;
-    let mut training = model.compile(RmsProp::new(1e-5), BinaryCrossentropy, [Accuracy])?;
+    let (epochs, steps) = (settings.epochs.unwrap_or(10), settings.steps_per_epoch.unwrap_or(100));
+    let rate = match settings.cosine {
+        true => Schedule::CosineDecay {
+            initial: RATE,
+            decay_steps: (epochs * steps).max(1) as u64,
+            alpha: 0.0,
+            warmup: None,
+        },
+        false => Schedule::Constant(RATE),
+    };
+    let mut training = model.compile(RmsProp::new(rate), BinaryCrossentropy, [Accuracy])?;
     let history = training.fit(
         &train,
         Fit {
-            epochs: settings.epochs.unwrap_or(10),
-            steps_per_epoch: settings.steps_per_epoch.or(Some(100)),
+            epochs,
+            ema_momentum: settings.ema,
             batch_size: settings.batch_size.unwrap_or(BATCH),
             validation: Some(&validation),
             prefetch: 2,
-            ..settings.fit(hooks.callbacks)
+            ..Fit { steps_per_epoch: Some(steps), ..settings.fit(hooks.callbacks) }
         },
     )?;
     let test = vgg16::photographs(settings, "test", &photograph)?;
-    let test = Test::of(&mut training, &test, BATCH, settings.progress)?;
+    let test = if settings.mirrored {
+        let mirrored = evaluate_mirrored(training.model(), &validation, BATCH)?;
+        eprintln!("validation with mirror images: {}", mirrored.evaluation);
+        evaluate_mirrored(training.model(), &test, BATCH)?
+    } else {
+        Test::of(&mut training, &test, BATCH, settings.progress)?
+    };
     Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
 }
 

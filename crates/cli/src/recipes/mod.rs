@@ -52,6 +52,14 @@ pub struct Settings {
     pub skip_bad: bool,
     /// Divide pixels by 255 as the lecture does, where the pretrained network wants something else.
     pub as_lecture: bool,
+    /// Pixels along a photograph's sides, where a recipe leaves them open.
+    pub side: Option<usize>,
+    /// Let the learning rate fall along a cosine.
+    pub cosine: bool,
+    /// The share of itself that the weights' average keeps at each step.
+    pub ema: Option<f64>,
+    /// Answer with the mean over a photograph and its mirror image.
+    pub mirrored: bool,
     /// The pretrained network of `transfer`.
     pub base: Option<Architecture>,
     /// How progress is shown.

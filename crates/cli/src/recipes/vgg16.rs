@@ -5,9 +5,13 @@ use striate::data::{ClassMode, Filter, ImageFolder, Photograph, PixelValues};
 use striate::prelude::*;
 use striate::zoo::{Architecture, Pretrained, ZooOptions};
 
-/// Pixels along a side.
-pub const SIDE: usize = 150;
+/// Pixels along a side, unless the command line says otherwise.
+const SIDE: usize = 150;
 pub const BATCH: usize = 20;
+
+fn side(settings: &Settings) -> usize {
+    settings.side.unwrap_or(SIDE)
+}
 
 /// How photographs are read: stretched to 150×150 by nearest neighbour as in the lecture, with the network's own range of values, or
 /// with values 0 to 1 if the run is to be as in the lecture.
@@ -21,12 +25,12 @@ pub fn photograph(settings: &Settings) -> Photograph {
         false => "as VGG16 was trained on them, BGR less ImageNet's mean; --as-lecture divides by 255",
     };
     eprintln!("pixels: {told}");
-    Photograph { filter: Filter::Nearest, values, ..Photograph::new(SIDE, SIDE) }
+    Photograph { filter: Filter::Nearest, values, ..Photograph::new(side(settings), side(settings)) }
 }
 
 /// VGG16's convolutions with ImageNet's weights.
 pub fn base(settings: &Settings) -> Result<Model> {
-    let options = ZooOptions::features([SIDE, SIDE, 3]);
+    let options = ZooOptions::features([side(settings), side(settings), 3]);
     let build = striate::build_options(settings.seed)?;
     let pretrained = Pretrained::open(Architecture::Vgg16, &options, &build, settings.data.as_deref())?;
     eprintln!("weights of vgg16: {}", pretrained.file.display());
@@ -42,7 +46,8 @@ pub fn with_head(network: Sequential, dropout: Option<f32>) -> Sequential {
 
 /// The base with a head, named `vgg16` inside.
 pub fn whole(base: &Model, dropout: Option<f32>, seed: u64) -> Result<Model> {
-    with_head(Sequential::new([SIDE, SIDE, 3]).add(base.clone()), dropout).build_seeded(seed)
+    let input = base.graph().input_shapes()[0];
+    with_head(Sequential::new(input).add(base.clone()), dropout).build_seeded(seed)
 }
 
 /// The whole network with random weights and its base frozen, for its summary.

@@ -1,6 +1,7 @@
 //! `.keras`: a zip archive of a config, the weights, and a note of who wrote it.
 
 use super::{KERAS_VERSION, h5_weights, model_json, vars_weights};
+use crate::content::Content;
 use crate::hdf5;
 use crate::model_file::ModelFile;
 use crate::saved_training::SavedTraining;
@@ -50,7 +51,7 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<WeightsFile> {
     if config["compile_config"].is_object() {
         file.training = Some(TrainingState { config: config["compile_config"].clone(), optimizer: Vec::new() });
     }
-    let root = hdf5::parse(name, member(WEIGHTS)?)?;
+    let root = hdf5::parse(name, Content::in_memory(member(WEIGHTS)?))?;
     if h5_weights::is_keras(&root) {
         let inner = h5_weights::read(name, &root)?;
         file.layers = inner.layers;
