@@ -1,4 +1,4 @@
-"""Other programs on the work of `striate bench augment`.
+"""Other programs on the work of `striate bench augment` and `augment_smooth`.
 
     augment.py PEER FOLDER WORKERS REPEAT
 
@@ -159,7 +159,7 @@ for name, stage in stages.items():
     costs[name] = 1e3 * (time.process_time() - start) / len(FILES)
 print(json.dumps({
     "peer": PEER,
-    "workload": "augment",
+    "workload": "augment" if PEER == "keras" else "augment_smooth",
     "unit": "images/s",
     "median": statistics.median(rates),
     "best": max(rates),

@@ -15,16 +15,14 @@ const RUST: &[&str] = &["burn", "candle"];
 const RUST_TRAINS: &[&str] = &["mnist_train", "catsdogs_train"];
 /// Who computes forward passes.
 const FORWARD: &[&str] = &["torch", "torch-nhwc", "onnxruntime"];
-/// Who changes pictures.
-const PICTURES: &[&str] = &["keras", "torchvision", "albumentations"];
-/// The workload that needs a folder of photographs.
-const AUGMENT: &str = "augment";
+/// The workloads that need a folder of photographs: brought to their size by the nearest pixel, and smoothed.
+const AUGMENT: [&str; 2] = ["augment", "augment_smooth"];
 
 /// The workload of single convolutions, with a table of its own.
 const CONVOLUTIONS: &str = "conv_micro";
 
 /// Workload, and who can do it.
-const WORKLOADS: [(&str, &[&str]); 13] = [
+const WORKLOADS: [(&str, &[&str]); 14] = [
     ("mnist_train", TRAINING),
     ("mnist_infer_1000", FORWARD),
     ("mnist_latency_1", FORWARD),
@@ -37,7 +35,8 @@ const WORKLOADS: [(&str, &[&str]); 13] = [
     ("vgg16_full_train", TRAINING),
     ("filter_pattern", TRAINING),
     ("filter_grid", TRAINING),
-    (AUGMENT, PICTURES),
+    (AUGMENT[0], &["keras"]),
+    (AUGMENT[1], &["torchvision", "albumentations"]),
 ];
 
 /// What pip installs.
@@ -143,8 +142,8 @@ fn workloads(
         if !wanted(workload) {
             continue;
         }
-        if workload == AUGMENT && options.data.is_none() {
-            eprintln!("{AUGMENT} is left out: it needs --data");
+        if AUGMENT.contains(&workload) && options.data.is_none() {
+            eprintln!("{workload} is left out: it needs --data");
             continue;
         }
         let in_rust = if rust.is_some() && RUST_TRAINS.contains(&workload) { RUST } else { &[] };
@@ -198,7 +197,7 @@ fn ours(program: &Path, workload: &str, options: &Options) -> Result<Value, Stri
     let (repeat, threads) = (options.repeat.to_string(), options.threads.to_string());
     let mut command = Command::new(program);
     command.args(["bench", workload, "--json", "--repeat", &repeat, "--threads", &threads]);
-    if let (AUGMENT, Some(data)) = (workload, &options.data) {
+    if let Some(data) = options.data.as_ref().filter(|_| AUGMENT.contains(&workload)) {
         command.arg("--data").arg(data);
     }
     last_line(&mut command)
@@ -209,7 +208,7 @@ fn theirs(root: &Path, python: &Path, peer: &str, workload: &str, options: &Opti
     let scripts = root.join("benches").join("peers");
     let mut command = Command::new(python);
     match &options.data {
-        Some(data) if workload == AUGMENT => {
+        Some(data) if AUGMENT.contains(&workload) => {
             command.arg(scripts.join("augment.py")).arg(peer).arg(data).args([&threads, &repeat])
         }
         _ => command.arg(scripts.join("peers.py")).args([peer, workload, &threads, &repeat]),

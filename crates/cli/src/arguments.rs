@@ -267,7 +267,7 @@ pub struct BenchArguments {
     /// Repetitions of each.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
     pub repeat: usize,
-    /// The folder of photographs that augment works on, with one folder for each class.
+    /// The folder of photographs that augment and augment_smooth work on, with one folder for each class.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Of conv_micro only the layers whose name contains this.
@@ -313,8 +313,11 @@ pub enum Workload {
     FilterGrid,
     /// Single convolutions, each pass, GFLOP/s.
     ConvMicro,
-    /// Photographs of --data decoded, resized to 150×150 and changed at random, batches of 20, images/s.
+    /// Photographs of --data decoded, brought to 150×150 by the nearest pixel as in the lecture, and changed at random, batches of 20,
+    /// images/s.
     Augment,
+    /// The same, resized by a bilinear filter that smooths.
+    AugmentSmooth,
 }
 
 fn positive(text: &str) -> Result<usize, String> {

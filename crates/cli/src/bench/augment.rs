@@ -16,18 +16,17 @@ use striate::tensor::Key;
 
 const BATCH: usize = 20;
 const SIZE: (usize, usize) = (150, 150);
-const FILTER: Filter = Filter::Bilinear;
 /// Stages are repeated for so long, because the system counts processor time in hundredths of a second.
 const STAGE_SECONDS: f64 = 0.4;
 /// Epochs over which the processor time of everything together is taken.
 const EPOCHS: u64 = 3;
 
-/// An epoch of the pictures under `folder`, none of them kept.
-pub fn run(folder: &Path, repeat: usize, output: &Output) -> Result<()> {
+/// An epoch of the pictures under `folder`, none of them kept, brought to their size by a filter.
+pub fn run(name: &'static str, filter: Filter, folder: &Path, repeat: usize, output: &Output) -> Result<()> {
     let standardize = Standardize { rescale: 1.0 / 255.0, ..Standardize::default() };
     let options = FolderOptions {
         target_size: SIZE,
-        filter: FILTER,
+        filter,
         class_mode: ClassMode::Sparse,
         standardize,
         cache_bytes: 0,
@@ -36,7 +35,7 @@ pub fn run(folder: &Path, repeat: usize, output: &Output) -> Result<()> {
     let augmentation = cats_dogs::augmentation();
     let folder = ImageFolder::open(folder, options)?;
     let images = folder.len();
-    let stages = stages(&folder, &augmentation)?;
+    let stages = stages(&folder, filter, &augmentation)?;
     let data = Augmented::new(folder, augmentation)?;
     let device = device()?;
     let workers = device.info().threads;
@@ -48,7 +47,7 @@ pub fn run(folder: &Path, repeat: usize, output: &Output) -> Result<()> {
         workers,
         ..Batching::default()
     };
-    let mut subject = Subject::new("augment", Unit::Rate("images/s"), images as f64);
+    let mut subject = Subject::new(name, Unit::Rate("images/s"), images as f64);
     let mut next = 0;
     let mut epoch = || {
         next += 1;
@@ -70,7 +69,7 @@ pub fn run(folder: &Path, repeat: usize, output: &Output) -> Result<()> {
 }
 
 /// Processor time of each stage alone, in ms an image.
-fn stages(folder: &ImageFolder, augmentation: &Augmentation) -> Result<Map<String, Value>> {
+fn stages(folder: &ImageFolder, filter: Filter, augmentation: &Augmentation) -> Result<Map<String, Value>> {
     let shape = folder.input_shapes()[0];
     let paths: Vec<_> = (0..folder.len()).filter_map(|i| folder.path(i)).collect();
     let decoded: Vec<Picture> = paths.iter().map(|path| read(path, Colour::Rgb)).collect::<Result<_>>()?;
@@ -78,7 +77,7 @@ fn stages(folder: &ImageFolder, augmentation: &Augmentation) -> Result<Map<Strin
     let mut values = vec![0.0; shape.elements()];
     let mut costs = Map::new();
     costs.extend(cost("decode", &paths, |_, path| read(path, Colour::Rgb).map(|_| ()))?);
-    costs.extend(cost("resize", &decoded, |_, picture| resize(picture, SIZE, FILTER, Fit::Stretch).map(|_| ()))?);
+    costs.extend(cost("resize", &decoded, |_, picture| resize(picture, SIZE, filter, Fit::Stretch).map(|_| ()))?);
     costs.extend(cost("change", &small, |i, picture| {
         let variant = augmentation.draw(Key::new(1).fold(i as u64), picture.height(), picture.width());
         variant.apply_into(picture, &mut values)

@@ -16,6 +16,7 @@ use photographs::Trained;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use std::time::Instant;
+use striate::data::Filter;
 use striate::prelude::{Tensor, device};
 use striate::tensor::{Key, Shape};
 use striate::{Error, Result};
@@ -44,20 +45,27 @@ pub fn run(arguments: &BenchArguments, output: &Output) -> Result<ExitCode> {
             Workload::ConvMicro => {
                 conv_micro::run(arguments.layer.as_deref().unwrap_or_default(), arguments.repeat, output)?
             }
-            Workload::Augment => match &arguments.data {
-                Some(folder) => augment::run(folder, arguments.repeat, output)?,
-                None if arguments.workloads.is_empty() => output.text("augment: left out, it needs --data"),
-                None => {
-                    let hint = "give a folder that has one of pictures for each class";
-                    return Err(Error::argument("augment", "--data must be given", "none", hint));
-                }
-            },
+            Workload::Augment => photographs_changed("augment", Filter::Nearest, arguments, output)?,
+            Workload::AugmentSmooth => photographs_changed("augment_smooth", Filter::Bilinear, arguments, output)?,
         }
         if let Some(profile) = &profile {
             eprintln!("{}\n", profile.take_table());
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The workloads that need a folder of photographs.
+fn photographs_changed(name: &'static str, filter: Filter, arguments: &BenchArguments, output: &Output) -> Result<()> {
+    match &arguments.data {
+        Some(folder) => augment::run(name, filter, folder, arguments.repeat, output)?,
+        None if arguments.workloads.is_empty() => output.text(format!("{name}: left out, it needs --data")),
+        None => {
+            let hint = "give a folder that has one of pictures for each class";
+            return Err(Error::argument(name, "--data must be given", "none", hint));
+        }
+    }
+    Ok(())
 }
 
 /// What a workload's figure means.

@@ -397,6 +397,7 @@ impl Tile {
                     let from = self.weights.add(((number - result * STEP) * W + tap) * c);
                     *weight = part::<S, WHOLE>(from, self.lanes);
                 }
+                #[expect(clippy::needless_range_loop, reason = "two rows of sums are indexed alike")]
                 for p in 0..P {
                     let column = p * STEP + tap;
                     let pixel = if WHOLE || self.columns.contains(&column) {
