@@ -75,7 +75,7 @@ impl Explorer {
                 if colour == Colour::Rgb {
                     return Err(Refusal::new(415, "this model takes photographs, not drawings"));
                 }
-                Picture::new(request.body.clone(), height, width, Colour::Grey)?
+                Picture::new(request.body.to_vec(), height, width, Colour::Grey)?
             }
             kind if kind.starts_with("image/") => {
                 let name = "the picture";

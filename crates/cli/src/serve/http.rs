@@ -1,11 +1,13 @@
-//! HTTP/1.1 on one connection: a request's bytes in, a response's bytes out, within limits of size and time.
+//! A request and a response as the pages know them, and how hyper's become and come of them.
 
-use super::limits::{BODY_TIME, HEAD_TIME, IDLE, MAX_BODY, MAX_HEAD, MAX_HEADERS, WRITE_TIME};
+use super::limits::{BODY_TIME, LINGER, MAX_BODY};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::StatusCode;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
 use std::borrow::Cow;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// What a client asks.
 #[derive(Debug, Default)]
@@ -24,10 +26,8 @@ pub struct Request {
     pub fetch_site: Option<String>,
     /// The header `Content-Type`.
     pub content_type: String,
-    /// Whether the connection stays open after it.
-    pub keeps_alive: bool,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl Request {
@@ -95,234 +95,86 @@ impl From<Refusal> for Response {
     }
 }
 
-/// What every response says: nothing may come from elsewhere, and nothing is kept.
-const HEADERS: &str = "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
-    X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n\
-    Cross-Origin-Resource-Policy: same-origin\r\nCache-Control: no-store\r\n";
-
-/// A connection and the bytes that came in but were not used yet.
-pub struct Connection {
-    stream: TcpStream,
-    unread: Vec<u8>,
-}
-
-/// Why no request came.
-#[derive(Debug)]
-pub enum End {
-    /// The client went away, or said nothing for too long.
-    Quiet,
-    /// What it sent is answered with this, and the connection is closed.
-    Refused(Refusal),
-}
-
-impl From<io::Error> for End {
-    fn from(_: io::Error) -> Self {
-        End::Quiet
-    }
-}
-
-impl Connection {
-    /// Takes over a stream.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(WRITE_TIME))?;
-        Ok(Connection { stream, unread: Vec::new() })
-    }
-
-    /// Waits for a request and reads it.
-    ///
-    /// # Errors
-    /// [`End`].
-    pub fn read(&mut self) -> Result<Request, End> {
-        if self.unread.is_empty() {
-            self.more(Instant::now() + IDLE)?;
+/// What hyper read, within limits of size and time.
+///
+/// # Errors
+/// 400, 408 or 413.
+pub async fn receive(request: hyper::Request<Incoming>) -> Result<Request, Refusal> {
+    let (head, body) = request.into_parts();
+    let text = |name: HeaderName| match head.headers.get_all(&name).iter().collect::<Vec<_>>()[..] {
+        [] => Ok(None),
+        [value] => {
+            value.to_str().map(|text| Some(text.trim().to_string())).map_err(|_| format!("`{name}` must be text"))
         }
-        let deadline = Instant::now() + HEAD_TIME;
-        let (mut request, length, expects, used) = loop {
-            if let Some(head) = parse(&self.unread).map_err(End::Refused)? {
-                break head;
-            }
-            if self.unread.len() >= MAX_HEAD {
-                return Err(End::Refused(Refusal::new(431, format!("the head may have at most {MAX_HEAD} bytes"))));
-            }
-            self.more(deadline)?;
-        };
-        self.unread.drain(..used);
-        if length > MAX_BODY {
-            return Err(End::Refused(Refusal::new(413, format!("the body may have at most {MAX_BODY} bytes"))));
-        }
-        if expects && length > self.unread.len() {
-            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
-        let deadline = Instant::now() + BODY_TIME;
-        while self.unread.len() < length {
-            self.more(deadline)?;
-        }
-        let rest = self.unread.split_off(length);
-        request.body = std::mem::replace(&mut self.unread, rest);
-        Ok(request)
-    }
-
-    /// Waits for bytes until the deadline.
-    fn more(&mut self, deadline: Instant) -> Result<(), End> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left < Duration::from_millis(1) {
-            return Err(End::Quiet);
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        let mut chunk = [0; 16 << 10];
-        match self.stream.read(&mut chunk)? {
-            0 => Err(End::Quiet),
-            count => {
-                self.unread.extend_from_slice(&chunk[..count]);
-                Ok(())
-            }
-        }
-    }
-
-    /// Writes a response; with `is_head` all but its body.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn write(&mut self, response: &Response, keeps_alive: bool, is_head: bool) -> io::Result<()> {
-        let Response { status, content_type, body } = response;
-        let connection = if keeps_alive { "keep-alive" } else { "close" };
-        let mut bytes = format!(
-            "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: {connection}\r\n{HEADERS}\r\n",
-            reason(*status),
-            body.len()
-        )
-        .into_bytes();
-        if !is_head {
-            bytes.extend_from_slice(body);
-        }
-        self.stream.write_all(&bytes)
-    }
-
-    /// Closes a connection whose client may still be sending: closing at once would take the answer back from it.
-    pub fn close(mut self) {
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
-        let deadline = Instant::now() + Duration::from_secs(1);
-        while self.unread.len() < MAX_HEAD && self.more(deadline).is_ok() {
-            self.unread.clear();
-        }
-    }
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        400 => "Bad Request",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        410 => "Gone",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        503 => "Service Unavailable",
-        _ => "Internal Server Error",
-    }
-}
-
-/// The request's head if it is there as a whole, the body's length, whether the client waits for a word before it sends the body,
-/// and how many bytes the head has.
-fn parse(bytes: &[u8]) -> Result<Option<(Request, usize, bool, usize)>, Refusal> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut head = httparse::Request::new(&mut headers);
-    let used = match head.parse(bytes) {
-        Ok(httparse::Status::Complete(used)) => used,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => {
-            return Err(Refusal::new(431, format!("at most {MAX_HEADERS} headers are read")));
-        }
-        Err(error) => return Err(Refusal::new(400, format!("this is no HTTP request: {error}"))),
+        _ => Err(format!("`{name}` may come once")),
     };
-    let target = head.path.unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let text = |name| text(name).map_err(|reason| Refusal::new(400, reason));
+    let pairs = head.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let mut request = Request {
-        method: head.method.unwrap_or_default().to_string(),
-        path: path.to_string(),
+        method: head.method.as_str().to_string(),
+        path: head.uri.path().to_string(),
         query: pairs
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(a, b)| (a.into(), b.into()))
+            .map(|(name, value)| (name.into(), value.into()))
             .collect(),
-        keeps_alive: head.version == Some(1),
-        ..Request::default()
+        host: text(header::HOST)?,
+        origin: text(header::ORIGIN)?,
+        fetch_site: text(HeaderName::from_static("sec-fetch-site"))?,
+        content_type: text(header::CONTENT_TYPE)?.unwrap_or_default().to_ascii_lowercase(),
+        body: Bytes::new(),
     };
-    let (mut length, mut expects) = (None, false);
-    for header in head.headers.iter() {
-        let text = std::str::from_utf8(header.value).map_err(|_| Refusal::new(400, "headers must be text"))?.trim();
-        let once = |slot: &mut Option<String>| match slot.replace(text.to_string()) {
-            None => Ok(()),
-            Some(_) => Err(Refusal::new(400, format!("`{}` may come once", header.name))),
-        };
-        match header.name.to_ascii_lowercase().as_str() {
-            "host" => once(&mut request.host)?,
-            "origin" => once(&mut request.origin)?,
-            "sec-fetch-site" => once(&mut request.fetch_site)?,
-            "content-length" => once(&mut length)?,
-            "content-type" => request.content_type = text.to_ascii_lowercase(),
-            "transfer-encoding" => {
-                return Err(Refusal::new(501, "give the body's length instead of a transfer encoding"));
-            }
-            "expect" => expects = text.eq_ignore_ascii_case("100-continue"),
-            "connection" if text.eq_ignore_ascii_case("close") => request.keeps_alive = false,
-            _ => {}
+    let too_large = || Refusal::new(413, format!("the body may have at most {MAX_BODY} bytes"));
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        if text(header::EXPECT)?.is_none() {
+            linger(body).await;
         }
+        return Err(too_large());
     }
-    let digits = length.unwrap_or_else(|| "0".into());
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Refusal::new(400, "the content length must be a number"));
-    }
-    // A number that is too long for a word is too long for the body as well.
-    Ok(Some((request, digits.parse().unwrap_or(usize::MAX), expects, used)))
+    let mut body = Limited::new(body, MAX_BODY);
+    let collected = timeout(BODY_TIME, (&mut body).collect()).await;
+    request.body = match collected {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Ok(Err(error)) => return Err(Refusal::new(400, format!("the body did not come: {error}"))),
+        Err(_) => return Err(Refusal::new(408, "the body took too long")),
+    };
+    Ok(request)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Listens for a moment to a client that is still sending: closing at once would take the answer back from it.
+async fn linger(mut body: Incoming) {
+    let rest = async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+    let _ = timeout(LINGER, rest).await;
+}
 
-    #[test]
-    fn heads_are_read_as_a_whole_or_not_at_all() {
-        let text =
-            b"POST /api/input?width=3&height=4&flag HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 12\r\n\r\nbody";
-        for end in 0..text.len() - 5 {
-            assert!(parse(&text[..end]).unwrap().is_none(), "{end}");
-        }
-        let (request, length, expects, used) = parse(text).unwrap().unwrap();
-        assert_eq!(
-            (request.method.as_str(), request.path.as_str(), length, used),
-            ("POST", "/api/input", 12, text.len() - 4)
-        );
-        assert_eq!((request.number("width").unwrap(), request.value("flag"), expects), (3, Some(""), false));
-        assert!(request.keeps_alive && request.number("depth").is_err());
-        assert_eq!(request.host.as_deref(), Some("localhost:1"));
-    }
+/// What every response says: nothing may come from elsewhere, and nothing is kept.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
 
-    #[test]
-    fn doubtful_heads_are_refused() {
-        let status = |headers: &str| match parse(format!("GET / HTTP/1.1\r\n{headers}\r\n").as_bytes()) {
-            Ok(Some((_, length, ..))) if length <= MAX_BODY => 200,
-            Ok(_) => 413,
-            Err(refusal) => refusal.status,
+impl Response {
+    /// The response as hyper sends it.
+    pub fn into_hyper(self) -> hyper::Response<Full<Bytes>> {
+        let body = match self.body {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
         };
-        assert_eq!(status("Host: a\r\n"), 200);
-        assert_eq!(status("Host: a\r\nHost: b\r\n"), 400);
-        assert_eq!(status("Content-Length: 1\r\nContent-Length: 2\r\n"), 400);
-        assert_eq!(status("Content-Length: +1\r\n"), 400);
-        assert_eq!(status("Content-Length: 99999999999999999999999\r\n"), 413);
-        assert_eq!(status("Transfer-Encoding: chunked\r\n"), 501);
-        assert_eq!(status("no header\r\n"), 400);
-        assert_eq!(status(&"A: b\r\n".repeat(MAX_HEADERS + 1)), 431);
-        assert!(parse(b"\x16\x03\x01").is_err());
+        let mut response = hyper::Response::new(Full::new(body));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        for (name, value) in HEADERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
     }
 }

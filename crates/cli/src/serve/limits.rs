@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Connections that are open at once; each has a thread.
+/// Connections that are open at once.
 pub const MAX_CONNECTIONS: usize = 32;
 /// Bytes of a request's line and headers.
 pub const MAX_HEAD: usize = 16 << 10;
@@ -17,14 +17,16 @@ pub const MAX_BODY: usize = 16 << 20;
 pub const MAX_DRAWING_SIDE: usize = 512;
 /// Pixels of a photograph: those of a camera's largest.
 pub const MAX_PHOTOGRAPH_PIXELS: usize = 40_000_000;
-/// How long a connection may lie idle.
-pub const IDLE: Duration = Duration::from_secs(60);
-/// How long a request's head may take from its first byte.
-pub const HEAD_TIME: Duration = Duration::from_secs(5);
+/// How long a connection may lie idle or take over a request's head.
+pub const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long a body may take.
 pub const BODY_TIME: Duration = Duration::from_secs(20);
-/// How long writing may stand still.
-pub const WRITE_TIME: Duration = Duration::from_secs(10);
+/// How long a connection is used; a page opens another.
+pub const LIFETIME: Duration = Duration::from_secs(120);
+/// How long its last answer may take then.
+pub const FAREWELL: Duration = Duration::from_secs(30);
+/// How long a body that is too large is listened to, so that its sender hears the answer.
+pub const LINGER: Duration = Duration::from_secs(1);
 /// Requests a second that a client may go on with.
 const RATE: f64 = 150.0;
 /// Requests that a client may make at once after a pause.

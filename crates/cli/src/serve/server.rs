@@ -1,14 +1,26 @@
-//! A server on one address: a thread for each connection, as many as are allowed.
+//! A server on one address: hyper on one thread, which hands what takes long to others.
 
-use super::http::{Connection, End, Refusal, Request, Response};
-use super::limits::{MAX_CONNECTIONS, Rates};
+use super::http::{Refusal, Request, Response, receive};
+use super::limits::{FAREWELL, HEAD_TIME, LIFETIME, MAX_CONNECTIONS, MAX_HEAD, MAX_HEADERS, Rates};
 use super::origin;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use striate::{Error, Result};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{sleep, timeout};
+
+/// Requests whose answers are computed at once; the others wait.
+const ANSWERED_AT_ONCE: usize = 8;
 
 /// Answers requests that have passed every check.
 pub trait Answer: Send + Sync + 'static {
@@ -22,6 +34,7 @@ pub trait Answer: Send + Sync + 'static {
 /// A bound address that nobody is served on yet.
 #[derive(Debug)]
 pub struct Server {
+    runtime: Runtime,
     listener: TcpListener,
     host: String,
     address: SocketAddr,
@@ -41,9 +54,15 @@ impl Server {
                 "--port 0 takes a free port",
             )
         };
-        let listener = TcpListener::bind((host, port)).map_err(refused)?;
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(ANSWERED_AT_ONCE)
+            .build()
+            .map_err(|error| Error::io(host, "starting the server", error))?;
+        let listener = runtime.block_on(TcpListener::bind((host, port))).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Server { listener, host: host.to_string(), address })
+        Ok(Server { runtime, listener, host: host.to_string(), address })
     }
 
     /// Whether only this machine can reach it.
@@ -70,28 +89,22 @@ impl Server {
 
     /// Serves until the program ends.
     pub fn run(self, answer: Arc<dyn Answer>) -> ! {
-        let shared = Arc::new(Shared { answer, host: self.host, rates: Rates::default() });
+        let Server { runtime, listener, host, .. } = self;
+        let shared = Arc::new(Shared { answer, host, rates: Rates::default() });
         let open = Arc::new(AtomicUsize::new(0));
-        loop {
-            let (stream, client) = match self.listener.accept() {
-                Ok(accepted) => accepted,
-                // Out of descriptors, say: others will be given back.
-                Err(_) => {
-                    std::thread::sleep(Duration::from_millis(50));
+        runtime.block_on(async {
+            loop {
+                let Ok((stream, client)) = listener.accept().await else {
+                    // Out of descriptors, say: others will be given back.
+                    sleep(Duration::from_millis(50)).await;
                     continue;
+                };
+                let place = Place::take(&open);
+                if place.number < 2 * MAX_CONNECTIONS {
+                    tokio::spawn(serve(stream, client.ip(), shared.clone(), place));
                 }
-            };
-            let place = Place::take(&open);
-            if place.number >= 2 * MAX_CONNECTIONS {
-                // Not even a thread that says so.
-                continue;
             }
-            let shared = shared.clone();
-            // Without a thread for it the connection is closed.
-            let _ = std::thread::Builder::new()
-                .name("connection".into())
-                .spawn(move || serve(stream, client.ip(), &shared, place));
-        }
+        })
     }
 }
 
@@ -120,34 +133,47 @@ impl Drop for Place {
     }
 }
 
-fn serve(stream: TcpStream, client: IpAddr, shared: &Shared, place: Place) {
-    let Ok(mut connection) = Connection::new(stream) else { return };
-    if place.number >= MAX_CONNECTIONS {
-        let refusal = Refusal::new(503, format!("at most {MAX_CONNECTIONS} connections are served at once"));
-        let _ = connection.write(&refusal.into(), false, false);
-        return connection.close();
-    }
-    loop {
-        let request = match connection.read() {
-            Ok(request) => request,
-            Err(End::Quiet) => return,
-            Err(End::Refused(refusal)) => {
-                let _ = connection.write(&refusal.into(), false, false);
-                return connection.close();
-            }
-        };
-        let response = respond(&request, client, shared).unwrap_or_else(Response::from);
-        let is_head = request.method == "HEAD";
-        if connection.write(&response, request.keeps_alive, is_head).is_err() || !request.keeps_alive {
-            return;
+/// Serves a connection until it lies idle, or is old.
+async fn serve(stream: TcpStream, client: IpAddr, shared: Arc<Shared>, place: Place) {
+    let _ = stream.set_nodelay(true);
+    let is_one_too_many = place.number >= MAX_CONNECTIONS;
+    let service = service_fn(|request| {
+        let shared = shared.clone();
+        async move {
+            let response = respond(request, client, shared, is_one_too_many).await.unwrap_or_else(Response::from);
+            Ok::<_, Infallible>(response.into_hyper())
         }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
+        .half_close(true)
+        .keep_alive(!is_one_too_many)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    // A client that does not read its answer has its place so long and no longer.
+    if timeout(LIFETIME, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(FAREWELL, connection).await;
     }
 }
 
-fn respond(request: &Request, client: IpAddr, shared: &Shared) -> Result<Response, Refusal> {
+async fn respond(
+    request: hyper::Request<Incoming>,
+    client: IpAddr,
+    shared: Arc<Shared>,
+    is_one_too_many: bool,
+) -> Result<Response, Refusal> {
+    if is_one_too_many {
+        return Err(Refusal::new(503, format!("at most {MAX_CONNECTIONS} connections are served at once")));
+    }
     if !shared.rates.allows(client, Instant::now()) {
         return Err(Refusal::new(429, "too many requests; wait a second"));
     }
-    origin::check(request, &shared.host)?;
-    shared.answer.answer(request)
+    let request = receive(request).await?;
+    origin::check(&request, &shared.host)?;
+    let answered = tokio::task::spawn_blocking(move || shared.answer.answer(&request)).await;
+    answered.unwrap_or_else(|_| Err(Refusal::new(500, "the answer could not be computed")))
 }

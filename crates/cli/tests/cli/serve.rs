@@ -149,7 +149,7 @@ fn what_is_wrong_gets_an_error_and_the_server_goes_on() {
     assert_eq!(get("/../../etc/passwd"), 404);
     let raw = |text: String| error(serving.exchange(text.as_bytes()));
     let own = &serving.address;
-    assert_eq!(raw("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n".into()), 403);
+    assert_eq!(raw("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".into()), 403);
     assert_eq!(raw("GET / HTTP/1.0\r\n\r\n".into()), 403);
     assert_eq!(
         raw(format!(
@@ -158,8 +158,18 @@ fn what_is_wrong_gets_an_error_and_the_server_goes_on() {
         403
     );
     assert_eq!(raw(format!("POST /api/input HTTP/1.1\r\nHost: {own}\r\nContent-Length: 999999999\r\n\r\n")), 413);
-    assert_eq!(raw(format!("GET / HTTP/1.1\r\nHost: {own}\r\nX: {}\r\n\r\n", "x".repeat(40_000))), 431);
-    assert_eq!(raw("\r\n\r\nnonsense\r\n\r\n".into()), 400);
+    assert_eq!(raw(format!("GET / HTTP/1.1\r\nHost: {own}\r\nHost: {own}\r\nConnection: close\r\n\r\n")), 400);
+    // What is no request at all, or too long for one, is refused without a page.
+    let refused = |text: String| serving.exchange(text.as_bytes()).0;
+    assert_eq!(refused(format!("GET / HTTP/1.1\r\nHost: {own}\r\nX: {}\r\n\r\n", "x".repeat(40_000))), 431);
+    assert_eq!(refused(format!("GET / HTTP/1.1\r\nHost: {own}\r\n{}\r\n", "A: b\r\n".repeat(65))), 431);
+    for nonsense in ["\r\n\r\nnonsense\r\n\r\n", "\x16\x03\x01\r\n\r\n", "GET / HTTP/1.1\r\nno header\r\n\r\n"] {
+        assert_eq!(refused(nonsense.into()), 400);
+    }
+    let lengths = |value: &str| refused(format!("POST /api/input HTTP/1.1\r\nHost: {own}\r\n{value}\r\n\r\n"));
+    assert_eq!(lengths("Content-Length: 1\r\nContent-Length: 2"), 400);
+    assert_eq!(lengths("Content-Length: +1"), 400);
+    assert_eq!(lengths("Content-Length: 99999999999999999999999"), 400);
     let (status, head, page) = serving.get("/");
     assert_eq!(status, 200);
     assert!(head.contains("default-src 'none'") && head.contains("nosniff"), "{head}");
@@ -167,10 +177,34 @@ fn what_is_wrong_gets_an_error_and_the_server_goes_on() {
 }
 
 #[test]
+fn a_body_without_a_length_counts_as_well() {
+    let serving = Serving::model();
+    let chunks = |body: &[u8]| {
+        let head = format!(
+            "POST /api/input?width=30&height=30 HTTP/1.1\r\nHost: {}\r\nContent-Type: application/octet-stream\r\n\
+             Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+            serving.address
+        );
+        let mut bytes = head.into_bytes();
+        for chunk in body.chunks(1 << 16) {
+            bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            bytes.extend_from_slice(chunk);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+        serving.exchange(&bytes).0
+    };
+    let mut drawing = [255; 900];
+    drawing[400..480].fill(0);
+    assert_eq!(chunks(&drawing), 200);
+    assert_eq!(chunks(&vec![0; (16 << 20) + 1]), 413);
+}
+
+#[test]
 fn only_so_many_connections_are_served_at_once() {
     let serving = Serving::model();
     let idle: Vec<TcpStream> = (0..32).map(|_| TcpStream::connect(&serving.address).unwrap()).collect();
-    // Until the threads of those have come to life.
+    // Until all of those were accepted.
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(serving.get("/").0, 503);
     drop(idle);
