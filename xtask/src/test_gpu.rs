@@ -75,22 +75,24 @@ fn emulated(root: &Path, order: Option<u32>) -> Result<ExitCode, String> {
         println!("no test was run: the emulator compiles kernels with {compiler}, which is not installed");
         return Ok(ExitCode::from(2));
     }
-    let folder = links(root)?;
+    let (folder, alone) = links(root)?;
     println!("EMULATED on the CPU: this shows that results are right, and nothing about speed");
-    // Each order of threads hides other mistakes; lazily done work shows a missing wait, memory of exact sizes a write beside a tensor.
+    // Each order of threads hides other mistakes; lazily done work shows a missing wait, memory of exact sizes a write beside a tensor. Once
+    // there is no cuBLAS.
     let runs = match order {
-        Some(order) => vec![(order, false, false)],
-        None => vec![(0, false, false), (1, false, true), (7, true, false)],
+        Some(order) => vec![(order, false, false, true)],
+        None => vec![(0, false, false, true), (1, false, true, false), (7, true, false, true)],
     };
-    for (order, lazy, pooled) in runs {
+    for (order, lazy, pooled, with_cublas) in runs {
         println!(
-            "threads in order {order}{}{}",
+            "threads in order {order}{}{}{}",
             if lazy { ", work done lazily" } else { "" },
-            if pooled { ", memory pooled" } else { ", memory of exact sizes" }
+            if pooled { ", memory pooled" } else { ", memory of exact sizes" },
+            if with_cublas { "" } else { ", without cuBLAS" }
         );
         let mut command = cargo_command(root, &TESTS);
         command
-            .env("LD_LIBRARY_PATH", &folder)
+            .env("LD_LIBRARY_PATH", if with_cublas { &folder } else { &alone })
             .env("STRIATE_REQUIRE_CUDA", "1")
             .env("STRIATE_CUDA_CACHE", folder.join("cubins"))
             .env("STRIATE_CUDA_POOL", if pooled { "on" } else { "off" })
@@ -115,8 +117,8 @@ fn emulated(root: &Path, order: Option<u32>) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the emulator; gives a folder in which it has the names of NVIDIA's libraries.
-fn links(root: &Path) -> Result<PathBuf, String> {
+/// Builds the emulator; gives a folder in which it has the names of NVIDIA's libraries, and one in which cuBLAS is missing.
+fn links(root: &Path) -> Result<(PathBuf, PathBuf), String> {
     let messages = cargo_output(
         root,
         &["build", "-p", "striate-cuda-emu", "--quiet", "--message-format", "json-render-diagnostics"],
@@ -129,11 +131,23 @@ fn links(root: &Path) -> Result<PathBuf, String> {
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .find(|file| file.extension().is_some_and(|extension| extension == "so"))
         .ok_or("cargo named no library; the emulator runs on Linux")?;
-    let folder = library.parent().unwrap_or(root).join("cuda-emulated");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for name in ["libcuda.so", "libnvrtc.so"] {
-        let link = folder.join(name);
-        std::fs::copy(&library, &link).map_err(|error| format!("{}: {error}", link.display()))?;
-    }
-    Ok(folder)
+    let made = |folder: &str, names: &[&str]| -> Result<PathBuf, String> {
+        let folder = library.parent().unwrap_or(root).join(folder);
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        // One file under several names: loaded under each of them it is one library, with one device's state.
+        for (i, name) in names.iter().enumerate() {
+            let link = folder.join(name);
+            let _ = std::fs::remove_file(&link);
+            let made = match i {
+                0 => std::fs::copy(&library, &link).map(|_| ()),
+                _ => std::fs::hard_link(folder.join(names[0]), &link),
+            };
+            made.map_err(|error| format!("{}: {error}", link.display()))?;
+        }
+        Ok(folder)
+    };
+    Ok((
+        made("cuda-emulated", &["libcuda.so", "libnvrtc.so", "libcublas.so"])?,
+        made("cuda-emulated-alone", &["libcuda.so", "libnvrtc.so"])?,
+    ))
 }

@@ -1,5 +1,6 @@
 //! The device's memory and its work.
 
+use crate::cublas::Gemm;
 use crate::module::Kernel;
 use crate::settings::settings;
 use std::alloc::{Layout, alloc, dealloc};
@@ -20,12 +21,27 @@ pub(crate) enum Refusal {
     Failed,
 }
 
+/// Some bytes of device memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) address: u64,
+    pub(crate) bytes: usize,
+}
+
+impl Range {
+    /// Whether the two have a byte in common.
+    pub(crate) fn overlaps(self, other: Range) -> bool {
+        self.address < other.address + other.bytes as u64 && other.address < self.address + self.bytes as u64
+    }
+}
+
 /// One thing a stream does.
 pub(crate) enum Work {
     Launch { kernel: Kernel, grid: [u32; 3], block: [u32; 3], arguments: Vec<u64> },
     Write { to: u64, bytes: Vec<u8> },
     Copy { to: u64, from: u64, bytes: usize },
     Set { to: u64, pattern: Vec<u8>, count: usize },
+    Gemm(Box<Gemm>),
 }
 
 pub(crate) struct State {
@@ -95,7 +111,7 @@ impl State {
     }
 
     /// Whether a range lies in one allocation.
-    fn holds(&self, address: u64, bytes: usize) -> bool {
+    pub(crate) fn holds(&self, Range { address, bytes }: Range) -> bool {
         self.allocations.range(..=address).next_back().is_some_and(|(&start, &size)| {
             (address - start) as usize <= size && bytes <= size - (address - start) as usize
         })
@@ -108,11 +124,13 @@ impl State {
     /// Gives a stream work; done at once unless laziness was asked for.
     pub(crate) fn give(&mut self, stream: u64, work: Work) -> Result<(), Refusal> {
         self.alive()?;
+        let range = |address, bytes| Range { address, bytes };
         let inside = match &work {
             Work::Launch { .. } => true,
-            Work::Write { to, bytes } => self.holds(*to, bytes.len()),
-            Work::Copy { to, from, bytes } => self.holds(*to, *bytes) && self.holds(*from, *bytes),
-            Work::Set { to, pattern, count } => self.holds(*to, pattern.len() * count),
+            Work::Write { to, bytes } => self.holds(range(*to, bytes.len())),
+            Work::Copy { to, from, bytes } => self.holds(range(*to, *bytes)) && self.holds(range(*from, *bytes)),
+            Work::Set { to, pattern, count } => self.holds(range(*to, pattern.len() * count)),
+            Work::Gemm(gemm) => gemm.reads().into_iter().chain(gemm.writes()).all(|range| self.holds(range)),
         };
         if !inside {
             eprintln!("cuda-emu: a copy reaches beyond its allocation");
@@ -146,7 +164,7 @@ impl State {
     /// `to` must have room for `bytes`.
     pub(crate) unsafe fn read(&mut self, stream: u64, to: *mut u8, from: u64, bytes: usize) -> Result<(), Refusal> {
         self.finish(stream)?;
-        if !self.holds(from, bytes) {
+        if !self.holds(Range { address: from, bytes }) {
             eprintln!("cuda-emu: a copy to the host reaches beyond its allocation");
             return Err(Refusal::Invalid);
         }
@@ -172,6 +190,11 @@ impl State {
             // SAFETY: as above; ranges may overlap.
             Work::Copy { to, from, bytes } => unsafe {
                 std::ptr::copy(*from as *const u8, *to as *mut u8, *bytes);
+                Ok(())
+            },
+            // SAFETY: as above; cublasSgemm saw that results lie over nothing else.
+            Work::Gemm(gemm) => unsafe {
+                gemm.run();
                 Ok(())
             },
             Work::Set { to, pattern, count } => {

@@ -3,6 +3,7 @@
 use crate::compiler::{compile, kernels};
 use crate::module::Module;
 use crate::state::{Refusal, Work, state};
+use cudarc::cublas::sys::{cublasMath_t, cublasOperation_t, cublasStatus_t};
 use std::sync::Mutex;
 
 /// Tests change the one state of the process, so they take turns.
@@ -136,6 +137,53 @@ fn memory_ends_and_is_not_freed_twice() {
     assert_eq!(state.give(0, Work::Write { to: x + 1, bytes: vec![0; 100] }), Err(Refusal::Invalid));
     assert_eq!(state.free(x), Ok(()));
     assert_eq!(state.free(x), Err(Refusal::Invalid));
+}
+
+/// Status of a product by cuBLAS of 2 by 3 and 3 by 4 numbers with this leading dimension of the first, and the result.
+fn product(pitch: i32, tf32: bool) -> (cublasStatus_t, Vec<f32>) {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let buffers = [6, 12, 8].map(|n| state().allocate(4 * n).unwrap());
+    for (buffer, n) in [(buffers[0], 6u8), (buffers[1], 12)] {
+        let bytes = (0..n).flat_map(|i| (f32::from(i) + 1.0 + 2f32.powi(-12)).to_ne_bytes()).collect();
+        state().give(0, Work::Write { to: buffer, bytes }).unwrap();
+    }
+    let mut handle = std::ptr::null_mut();
+    let at = |i: usize| std::ptr::with_exposed_provenance_mut::<f32>(buffers[i] as usize);
+    let none = cublasOperation_t::CUBLAS_OP_N;
+    // SAFETY: the buffers have room for the sizes, or the call is refused.
+    let status = unsafe {
+        use crate::cublas::*;
+        cublasCreate_v2(&mut handle);
+        let mode = if tf32 { cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH } else { cublasMath_t::CUBLAS_DEFAULT_MATH };
+        cublasSetMathMode(handle, mode);
+        let status = cublasSgemm_v2(handle, none, none, 2, 4, 3, &1.0, at(0), pitch, at(1), 3, &0.0, at(2), 2);
+        cublasDestroy_v2(handle);
+        status
+    };
+    let mut values = vec![0f32; 8];
+    // SAFETY: 8 floats have 32 bytes.
+    unsafe { state().read(0, values.as_mut_ptr().cast(), buffers[2], 32).unwrap() };
+    buffers.iter().for_each(|&buffer| state().free(buffer).unwrap());
+    (status, values)
+}
+
+#[test]
+fn products_are_by_columns_and_tf32_rounds_their_factors() {
+    let (status, values) = product(2, true);
+    assert_eq!(status, cublasStatus_t::CUBLAS_STATUS_SUCCESS);
+    // Column-major: a is 1 3 5 over 2 4 6, the first column of b is 1 2 3; 1 + 2⁻¹² is 1.
+    assert_eq!(values, [22.0, 28.0, 49.0, 64.0, 76.0, 100.0, 103.0, 136.0]);
+    let (_, exact) = product(2, false);
+    assert!(exact.iter().zip(&values).all(|(exact, rounded)| exact > rounded && exact - rounded < 0.02), "{exact:?}");
+}
+
+#[test]
+fn products_that_reach_too_far_or_have_too_short_columns_are_refused() {
+    for pitch in [1, 3] {
+        let (status, values) = product(pitch, false);
+        assert_eq!(status, cublasStatus_t::CUBLAS_STATUS_INVALID_VALUE);
+        assert!(values.iter().all(|v| v.is_nan()), "{values:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What primitives need: the device, its memory, and the kernels by name.
 
 use crate::compiler::Compiler;
+use crate::cublas::Cublas;
 use crate::driver::{Function, Gpu, Module, Properties};
 use crate::memory::{CudaBuffer, Pool};
 use crate::sources::SOURCES;
@@ -8,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use striate_tensor::{DType, Error, Result, Storage, Tensor};
+use striate_tensor::{DType, Error, Precision, Result, Storage, Tensor};
 
 /// Blocks of a launch at most: every kernel loops over the whole grid.
 const MOST_BLOCKS: u64 = 8192;
@@ -30,6 +31,16 @@ pub(crate) struct Context {
     architecture: u32,
     loaded: Mutex<Loaded>,
     launches: AtomicU64,
+    products: Products,
+}
+
+/// Who multiplies matrices.
+#[derive(Debug)]
+enum Products {
+    /// The kernels of this crate.
+    Kernels,
+    /// cuBLAS, which is made ready at the first product.
+    Cublas(Precision, Mutex<Option<Arc<Cublas>>>),
 }
 
 impl fmt::Debug for Context {
@@ -115,6 +126,7 @@ impl Context {
         pool: Arc<Pool>,
         properties: Properties,
         compiler: Compiler,
+        cublas: Option<Precision>,
     ) -> Result<Self> {
         let architecture = compiler.architecture_for(properties.capability)?;
         Ok(Context {
@@ -126,7 +138,27 @@ impl Context {
             architecture,
             loaded: Mutex::default(),
             launches: AtomicU64::new(0),
+            products: cublas.map_or(Products::Kernels, |precision| Products::Cublas(precision, Mutex::default())),
         })
+    }
+
+    /// cuBLAS, where products go to it.
+    pub(crate) fn cublas(&self) -> Result<Option<Arc<Cublas>>> {
+        let Products::Cublas(precision, ready) = &self.products else { return Ok(None) };
+        let mut ready = ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready.is_none() {
+            let made = Cublas::new(self.gpu.clone(), &self.pool, *precision, self.properties.capability)?;
+            *ready = Some(Arc::new(made));
+        }
+        Ok(ready.clone())
+    }
+
+    /// The precision in which cuBLAS multiplies; none where it does not.
+    pub(crate) fn cublas_precision(&self) -> Option<Precision> {
+        match &self.products {
+            Products::Kernels => None,
+            Products::Cublas(precision, _) => Some(*precision),
+        }
     }
 
     /// New memory.

@@ -133,6 +133,11 @@ impl Gpu {
         check("cuCtxSetCurrent", unsafe { cuda::cuCtxSetCurrent(self.context) })
     }
 
+    /// The stream that everything is done in.
+    pub(crate) fn stream(&self) -> cuda::CUstream {
+        self.stream
+    }
+
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.enter()?;
         // SAFETY: the stream lives as long as this.

@@ -5,6 +5,7 @@ mod availability;
 mod backend;
 mod compiler;
 mod context;
+mod cublas;
 mod driver;
 mod elementwise;
 mod layout;

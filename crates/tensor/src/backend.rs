@@ -244,6 +244,16 @@ pub struct ConvGradients<T = Tensor> {
     pub bias: Option<T>,
 }
 
+/// How products of float32 numbers are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Precision {
+    /// In float32 throughout.
+    #[default]
+    F32,
+    /// By tensor cores, on factors rounded to TF32: 10 bits after the leading one instead of 23, the same range; sums are float32.
+    Tf32,
+}
+
 /// What a device is, for people: `striate doctor` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceInfo {

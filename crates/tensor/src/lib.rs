@@ -28,7 +28,7 @@ mod update;
 pub use activation::Activation;
 pub use backend::{
     Backend, BinaryOp, ConvBackward, ConvGradients, DeviceInfo, Epilogue, MatmulGeometry, MemoryStats, PadGeometry,
-    PadMode, ReduceOp, UnaryOp,
+    PadMode, Precision, ReduceOp, UnaryOp,
 };
 pub use buffer::{AlignedVec, HostBuffer, HostData, Loan, Recycle};
 pub use conv::{ConvAlgorithm, ConvGeometry, ConvSpec, Padding};
