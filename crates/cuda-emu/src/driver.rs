@@ -3,10 +3,10 @@
 use crate::export;
 use crate::module::{Kernel, Module, elf_length};
 use crate::settings::settings;
-use crate::state::{Refusal, Work, state};
+use crate::state::{Range, Refusal, Work, state};
 use cudarc::driver::sys::{
-    self as real, CUcontext, CUdevice, CUdevice_attribute_enum as Attribute, CUdeviceptr, CUfunction, CUmodule,
-    CUresult, CUstream,
+    self as real, CUcontext, CUdevice, CUdevice_attribute_enum as Attribute, CUdeviceptr, CUevent, CUfunction,
+    CUmodule, CUresult, CUstream,
 };
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ushort, c_void};
 
@@ -96,6 +96,41 @@ export! {
         code(state().finish(stream as u64))
     }
 
+    fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: c_uint) -> CUresult {
+        if flags != 0 { CUresult::CUDA_ERROR_INVALID_VALUE } else { code(state().wait(stream as u64, event as u64)) }
+    }
+
+    fn cuEventCreate(event: *mut CUevent, _flags: c_uint) -> CUresult {
+        *event = Box::into_raw(Box::new(0u64)).cast();
+        state().make_event(*event as u64);
+        CUresult::CUDA_SUCCESS
+    }
+
+    fn cuEventDestroy_v2(event: CUevent) -> CUresult {
+        let known = code(state().end_event(event as u64));
+        if known == CUresult::CUDA_SUCCESS {
+            drop(Box::from_raw(event.cast::<u64>()));
+        }
+        known
+    }
+
+    fn cuEventRecord(event: CUevent, stream: CUstream) -> CUresult {
+        code(state().record(event as u64, stream as u64))
+    }
+
+    fn cuEventSynchronize(event: CUevent) -> CUresult {
+        code(state().wait_for_event(event as u64))
+    }
+
+    fn cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _flags: c_uint) -> CUresult {
+        let made = state().allocate_pinned(bytes);
+        code(made.map(|made| *address = std::ptr::with_exposed_provenance_mut(made as usize)))
+    }
+
+    fn cuMemFreeHost(address: *mut c_void) -> CUresult {
+        code(state().free_pinned(address as u64))
+    }
+
     fn cuMemAlloc_v2(address: *mut CUdeviceptr, bytes: usize) -> CUresult {
         code(state().allocate(bytes).map(|made| *address = made))
     }
@@ -105,6 +140,10 @@ export! {
     }
 
     fn cuMemcpyHtoDAsync_v2(to: CUdeviceptr, from: *const c_void, bytes: usize, stream: CUstream) -> CUresult {
+        let range = Range { address: from as u64, bytes };
+        if state().is_pinned(range) {
+            return code(state().give(stream as u64, Work::Pull { to, from: range.address, bytes }));
+        }
         // Pageable memory is read before the call returns, as the driver does.
         let bytes = std::slice::from_raw_parts(from.cast::<u8>(), bytes).to_vec();
         code(state().give(stream as u64, Work::Write { to, bytes }))

@@ -4,8 +4,8 @@ use crate::cublas::Gemm;
 use crate::module::Kernel;
 use crate::settings::settings;
 use std::alloc::{Layout, alloc, dealloc};
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Bytes before and after each allocation that nothing may write to.
 const ZONE: usize = 256;
@@ -36,26 +36,114 @@ impl Range {
 }
 
 /// One thing a stream does.
+#[derive(Clone)]
 pub(crate) enum Work {
-    Launch { kernel: Kernel, grid: [u32; 3], block: [u32; 3], arguments: Vec<u64> },
-    Write { to: u64, bytes: Vec<u8> },
-    Copy { to: u64, from: u64, bytes: usize },
-    Set { to: u64, pattern: Vec<u8>, count: usize },
+    Launch {
+        kernel: Kernel,
+        grid: [u32; 3],
+        block: [u32; 3],
+        arguments: Vec<u64>,
+    },
+    Write {
+        to: u64,
+        bytes: Vec<u8>,
+    },
+    /// From pinned host memory, which is read when the stream gets there.
+    Pull {
+        to: u64,
+        from: u64,
+        bytes: usize,
+    },
+    Copy {
+        to: u64,
+        from: u64,
+        bytes: usize,
+    },
+    Set {
+        to: u64,
+        pattern: Vec<u8>,
+        count: usize,
+    },
     Gemm(Box<Gemm>),
+    /// Until another stream has done so many things.
+    Wait {
+        stream: u64,
+        done: u64,
+    },
 }
 
+/// How many things of each stream are known to be done before.
+#[derive(Debug, Clone, Default)]
+struct Clock(BTreeMap<u64, u64>);
+
+impl Clock {
+    fn of(&self, stream: u64) -> u64 {
+        self.0.get(&stream).copied().unwrap_or(0)
+    }
+
+    fn join(&mut self, other: &Clock) {
+        for (&stream, &done) in &other.0 {
+            let known = self.0.entry(stream).or_default();
+            *known = done.max(*known);
+        }
+    }
+}
+
+/// Who used an allocation last: by stream, the number of the thing and what it is called.
+#[derive(Debug, Default)]
+struct Uses(BTreeMap<u64, (u64, &'static str)>);
+
+impl Uses {
+    /// One that whoever knows no more than `clock` may run beside.
+    fn beside(&self, stream: u64, clock: &Clock) -> Option<&'static str> {
+        let unknown = |&(&other, &(number, _)): &(&u64, &(u64, &str))| other != stream && number > clock.of(other);
+        self.0.iter().find(unknown).map(|(_, &(_, name))| name)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Allocation {
+    bytes: usize,
+    reads: Uses,
+    writes: Uses,
+}
+
+#[derive(Default)]
+struct Stream {
+    waiting: VecDeque<Work>,
+    /// Things given, and things done.
+    given: u64,
+    done: u64,
+    /// What is done before the next thing.
+    clock: Clock,
+}
+
+/// What an event was recorded after.
+#[derive(Clone)]
+struct Record {
+    stream: u64,
+    done: u64,
+    clock: Clock,
+}
+
+#[derive(Default)]
 pub(crate) struct State {
-    /// Sizes by address.
-    allocations: BTreeMap<u64, usize>,
+    /// Device memory by address.
+    allocations: BTreeMap<u64, Allocation>,
     used: usize,
-    /// Work not done yet, by stream.
-    waiting: BTreeMap<u64, Vec<Work>>,
+    /// Pinned host memory by address: its size.
+    pinned: BTreeMap<u64, usize>,
+    streams: BTreeMap<u64, Stream>,
+    events: BTreeMap<u64, Option<Record>>,
+    /// What the host has waited for.
+    host: Clock,
+    /// Whether work is done only when something waits for it; else as the environment says.
+    pub(crate) lazy: Option<bool>,
     /// What went wrong, in words.
     pub(crate) failed: Option<String>,
 }
 
-static STATE: Mutex<State> =
-    Mutex::new(State { allocations: BTreeMap::new(), used: 0, waiting: BTreeMap::new(), failed: None });
+static STATE: LazyLock<Mutex<State>> = LazyLock::new(Mutex::default);
 
 /// The one device state of this process; devices share it, and kernels run one at a time.
 pub(crate) fn state() -> MutexGuard<'static, State> {
@@ -66,11 +154,43 @@ fn layout(bytes: usize) -> Option<Layout> {
     Layout::from_size_align(bytes.checked_add(2 * ZONE)?, 256).ok()
 }
 
+/// A block between two zones, poisoned.
+fn block(bytes: usize) -> Option<u64> {
+    let layout = layout(bytes)?;
+    // SAFETY: the layout is not empty; the whole block is written before anybody sees it.
+    unsafe {
+        let block = alloc(layout);
+        if block.is_null() {
+            return None;
+        }
+        block.write_bytes(POISON, layout.size());
+        Some(block as u64 + ZONE as u64)
+    }
+}
+
+/// # Safety
+/// The address must come from [`block`] with this size, and be given up.
+unsafe fn unblock(address: u64, bytes: usize) {
+    if let Some(layout) = layout(bytes) {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc((address as usize - ZONE) as *mut u8, layout) };
+    }
+}
+
 impl State {
     fn fail(&mut self, what: String) -> Refusal {
         eprintln!("cuda-emu: {what}");
         self.failed.get_or_insert(what);
         Refusal::Failed
+    }
+
+    fn refuse(what: &str) -> Refusal {
+        eprintln!("cuda-emu: {what}");
+        Refusal::Invalid
+    }
+
+    fn is_lazy(&self) -> bool {
+        self.lazy.unwrap_or(settings().lazy)
     }
 
     pub(crate) fn allocate(&mut self, bytes: usize) -> Result<u64, Refusal> {
@@ -81,80 +201,201 @@ impl State {
         if self.used.saturating_add(bytes) > settings().bytes {
             return Err(Refusal::OutOfMemory);
         }
-        let layout = layout(bytes).ok_or(Refusal::OutOfMemory)?;
-        // SAFETY: the layout is not empty; the whole block is written before anybody sees it.
-        let address = unsafe {
-            let block = alloc(layout);
-            if block.is_null() {
-                return Err(Refusal::OutOfMemory);
-            }
-            block.write_bytes(POISON, layout.size());
-            block as u64 + ZONE as u64
-        };
+        let address = block(bytes).ok_or(Refusal::OutOfMemory)?;
         self.used += bytes;
-        self.allocations.insert(address, bytes);
+        self.allocations.insert(address, Allocation { bytes, ..Allocation::default() });
         Ok(address)
     }
 
     pub(crate) fn free(&mut self, address: u64) -> Result<(), Refusal> {
         let done = self.finish_all();
-        let Some(bytes) = self.allocations.remove(&address) else {
-            eprintln!("cuda-emu: {address:#x} is freed, which is no allocation: freed twice?");
-            return Err(Refusal::Invalid);
+        let Some(Allocation { bytes, .. }) = self.allocations.remove(&address) else {
+            return Err(State::refuse(&format!("{address:#x} is freed, which is no allocation: freed twice?")));
         };
         self.used -= bytes;
-        if let Some(layout) = layout(bytes) {
-            // SAFETY: allocated with this layout, and forgotten just now.
-            unsafe { dealloc((address as usize - ZONE) as *mut u8, layout) };
-        }
+        // SAFETY: allocated with this size, and forgotten just now.
+        unsafe { unblock(address, bytes) };
         done
     }
 
-    /// Whether a range lies in one allocation.
-    pub(crate) fn holds(&self, Range { address, bytes }: Range) -> bool {
-        self.allocations.range(..=address).next_back().is_some_and(|(&start, &size)| {
+    /// Host memory that copies read when they run.
+    pub(crate) fn allocate_pinned(&mut self, bytes: usize) -> Result<u64, Refusal> {
+        let address = block(bytes.max(1)).ok_or(Refusal::OutOfMemory)?;
+        self.pinned.insert(address, bytes.max(1));
+        Ok(address)
+    }
+
+    pub(crate) fn free_pinned(&mut self, address: u64) -> Result<(), Refusal> {
+        let done = self.finish_all();
+        let Some(bytes) = self.pinned.remove(&address) else {
+            return Err(State::refuse(&format!("{address:#x} is freed, which is no pinned memory")));
+        };
+        // SAFETY: allocated with this size, and forgotten just now.
+        unsafe { unblock(address, bytes) };
+        done
+    }
+
+    /// Whether a range of host memory is pinned.
+    pub(crate) fn is_pinned(&self, Range { address, bytes }: Range) -> bool {
+        self.pinned.range(..=address).next_back().is_some_and(|(&start, &size)| {
             (address - start) as usize <= size && bytes <= size - (address - start) as usize
         })
+    }
+
+    /// Where the allocation begins that a range lies in.
+    fn allocation(&self, Range { address, bytes }: Range) -> Option<u64> {
+        let (&start, Allocation { bytes: size, .. }) = self.allocations.range(..=address).next_back()?;
+        let from = (address - start) as usize;
+        (from <= *size && bytes <= *size - from).then_some(start)
+    }
+
+    /// Whether a range lies in one allocation.
+    pub(crate) fn holds(&self, range: Range) -> bool {
+        self.allocation(range).is_some()
     }
 
     pub(crate) fn alive(&self) -> Result<(), Refusal> {
         if self.failed.is_some() { Err(Refusal::Failed) } else { Ok(()) }
     }
 
+    /// What a thing is called, and what it reads and writes. Of a kernel that is every allocation that a word of its parameters points into,
+    /// and it may do both there.
+    fn uses(&self, work: &Work) -> (&'static str, Vec<Range>, Vec<Range>) {
+        let range = |address, bytes| Range { address, bytes };
+        match work {
+            Work::Launch { kernel, arguments, .. } => {
+                let inside = |&word: &u64| self.holds(range(word, 1));
+                (kernel.name(), vec![], arguments.iter().copied().filter(inside).map(|word| range(word, 1)).collect())
+            }
+            Work::Write { to, bytes } => ("a copy from the host", vec![], vec![range(*to, bytes.len())]),
+            Work::Pull { to, bytes, .. } => ("a copy from pinned memory", vec![], vec![range(*to, *bytes)]),
+            Work::Copy { to, from, bytes } => ("a copy", vec![range(*from, *bytes)], vec![range(*to, *bytes)]),
+            Work::Set { to, pattern, count } => ("a fill", vec![], vec![range(*to, pattern.len() * count)]),
+            Work::Gemm(gemm) => ("a matrix product", gemm.reads(), gemm.writes()),
+            Work::Wait { .. } => ("a wait", vec![], vec![]),
+        }
+    }
+
     /// Gives a stream work; done at once unless laziness was asked for.
     pub(crate) fn give(&mut self, stream: u64, work: Work) -> Result<(), Refusal> {
         self.alive()?;
-        let range = |address, bytes| Range { address, bytes };
-        let inside = match &work {
-            Work::Launch { .. } => true,
-            Work::Write { to, bytes } => self.holds(range(*to, bytes.len())),
-            Work::Copy { to, from, bytes } => self.holds(range(*to, *bytes)) && self.holds(range(*from, *bytes)),
-            Work::Set { to, pattern, count } => self.holds(range(*to, pattern.len() * count)),
-            Work::Gemm(gemm) => gemm.reads().into_iter().chain(gemm.writes()).all(|range| self.holds(range)),
-        };
-        if !inside {
-            eprintln!("cuda-emu: a copy reaches beyond its allocation");
-            return Err(Refusal::Invalid);
+        let (name, reads, writes) = self.uses(&work);
+        if !reads.iter().chain(&writes).all(|&range| self.holds(range)) {
+            return Err(State::refuse(&format!("{name} reaches beyond its allocation")));
         }
-        if settings().lazy {
-            self.waiting.entry(stream).or_default().push(work);
-            return Ok(());
+        let host = self.host.clone();
+        let own = self.streams.entry(stream).or_default();
+        own.given += 1;
+        own.clock.join(&host);
+        let (number, clock) = (own.given, own.clock.clone());
+        own.clock.0.insert(stream, number);
+        self.order(stream, number, &clock, name, &reads, &writes)?;
+        self.streams.entry(stream).or_default().waiting.push_back(work);
+        if self.is_lazy() { Ok(()) } else { self.finish_stream(stream) }
+    }
+
+    /// Refuses a use of memory that nothing puts after another stream's, whatever order they happen to run in here.
+    fn order(
+        &mut self,
+        stream: u64,
+        number: u64,
+        clock: &Clock,
+        name: &'static str,
+        reads: &[Range],
+        writes: &[Range],
+    ) -> Result<(), Refusal> {
+        for (i, &range) in reads.iter().chain(writes).enumerate() {
+            let is_write = i >= reads.len();
+            let Some(start) = self.allocation(range) else { continue };
+            let Some(allocation) = self.allocations.get_mut(&start) else { continue };
+            let mut other = allocation.writes.beside(stream, clock);
+            if is_write {
+                other = other.or_else(|| allocation.reads.beside(stream, clock));
+            }
+            if let Some(other) = other {
+                let bytes = allocation.bytes;
+                return Err(self.fail(format!(
+                    "{name} may run beside {other} of another stream on an allocation of {bytes} bytes: no event puts one after the other"
+                )));
+            }
+            let uses = if is_write { &mut allocation.writes } else { &mut allocation.reads };
+            uses.0.insert(stream, (number, name));
         }
-        self.perform(&work)
+        Ok(())
     }
 
     /// Does all that a stream was given.
-    pub(crate) fn finish(&mut self, stream: u64) -> Result<(), Refusal> {
-        for work in self.waiting.remove(&stream).unwrap_or_default() {
-            self.perform(&work)?;
+    fn finish_stream(&mut self, stream: u64) -> Result<(), Refusal> {
+        self.run(stream, u64::MAX)
+    }
+
+    /// Does what a stream was given until it has done so many things.
+    fn run(&mut self, stream: u64, until: u64) -> Result<(), Refusal> {
+        while let Some(own) = self.streams.get_mut(&stream)
+            && own.done < until
+            && let Some(work) = own.waiting.pop_front()
+        {
+            own.done += 1;
+            match work {
+                Work::Wait { stream, done } => self.run(stream, done)?,
+                work => self.perform(&work)?,
+            }
         }
         self.alive()
     }
 
-    fn finish_all(&mut self) -> Result<(), Refusal> {
-        while let Some((_, all)) = self.waiting.pop_first() {
-            all.iter().try_for_each(|work| self.perform(work))?;
+    /// The host waits for a stream.
+    pub(crate) fn finish(&mut self, stream: u64) -> Result<(), Refusal> {
+        self.finish_stream(stream)?;
+        if let Some(own) = self.streams.get(&stream) {
+            self.host.join(&own.clock);
         }
+        Ok(())
+    }
+
+    fn finish_all(&mut self) -> Result<(), Refusal> {
+        let streams: Vec<u64> = self.streams.keys().copied().collect();
+        streams.into_iter().try_for_each(|stream| self.finish_stream(stream))
+    }
+
+    pub(crate) fn make_event(&mut self, event: u64) {
+        self.events.insert(event, None);
+    }
+
+    pub(crate) fn end_event(&mut self, event: u64) -> Result<(), Refusal> {
+        self.events.remove(&event).map(|_| ()).ok_or_else(|| State::refuse("an event is destroyed that is none"))
+    }
+
+    /// The event means all that the stream was given so far.
+    pub(crate) fn record(&mut self, event: u64, stream: u64) -> Result<(), Refusal> {
+        self.alive()?;
+        let host = self.host.clone();
+        let own = self.streams.entry(stream).or_default();
+        own.clock.join(&host);
+        let record = Record { stream, done: own.given, clock: own.clock.clone() };
+        let known = self.events.get_mut(&event).ok_or_else(|| State::refuse("an event is recorded that is none"))?;
+        *known = Some(record);
+        Ok(())
+    }
+
+    fn recorded(&self, event: u64) -> Result<Option<Record>, Refusal> {
+        self.events.get(&event).cloned().ok_or_else(|| State::refuse("an event is waited for that is none"))
+    }
+
+    /// The stream goes on after the event; one never recorded is no hindrance, as with the driver.
+    pub(crate) fn wait(&mut self, stream: u64, event: u64) -> Result<(), Refusal> {
+        self.alive()?;
+        let Some(record) = self.recorded(event)? else { return Ok(()) };
+        self.give(stream, Work::Wait { stream: record.stream, done: record.done })?;
+        self.streams.entry(stream).or_default().clock.join(&record.clock);
+        Ok(())
+    }
+
+    /// The host waits for an event.
+    pub(crate) fn wait_for_event(&mut self, event: u64) -> Result<(), Refusal> {
+        let Some(record) = self.recorded(event)? else { return Ok(()) };
+        self.run(record.stream, record.done)?;
+        self.host.join(&record.clock);
         Ok(())
     }
 
@@ -163,11 +404,15 @@ impl State {
     /// # Safety
     /// `to` must have room for `bytes`.
     pub(crate) unsafe fn read(&mut self, stream: u64, to: *mut u8, from: u64, bytes: usize) -> Result<(), Refusal> {
-        self.finish(stream)?;
-        if !self.holds(Range { address: from, bytes }) {
-            eprintln!("cuda-emu: a copy to the host reaches beyond its allocation");
-            return Err(Refusal::Invalid);
+        let range = Range { address: from, bytes };
+        if !self.holds(range) {
+            return Err(State::refuse("a copy to the host reaches beyond its allocation"));
         }
+        let own = self.streams.entry(stream).or_default();
+        let (number, mut clock) = (own.given, own.clock.clone());
+        clock.join(&self.host);
+        self.order(stream, number, &clock, "a copy to the host", &[range], &[])?;
+        self.finish(stream)?;
         // SAFETY: the range lies in an allocation, which is host memory; the caller's promise for the other.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to, bytes) };
         Ok(())
@@ -187,6 +432,11 @@ impl State {
                 std::ptr::copy_nonoverlapping(bytes.as_ptr(), *to as *mut u8, bytes.len());
                 Ok(())
             },
+            // SAFETY: as above; pinned memory is host memory that is freed after all work.
+            Work::Pull { to, from, bytes } => unsafe {
+                std::ptr::copy_nonoverlapping(*from as *const u8, *to as *mut u8, *bytes);
+                Ok(())
+            },
             // SAFETY: as above; ranges may overlap.
             Work::Copy { to, from, bytes } => unsafe {
                 std::ptr::copy(*from as *const u8, *to as *mut u8, *bytes);
@@ -197,6 +447,7 @@ impl State {
                 gemm.run();
                 Ok(())
             },
+            Work::Wait { .. } => Ok(()),
             Work::Set { to, pattern, count } => {
                 // SAFETY: as above.
                 let place = unsafe { std::slice::from_raw_parts_mut(*to as *mut u8, pattern.len() * count) };
@@ -210,7 +461,7 @@ impl State {
     fn check_zones(&mut self, kernel: &str) -> Result<(), Refusal> {
         const CLEAN: [u8; ZONE] = [POISON; ZONE];
         let mut wrong = None;
-        for (&address, &bytes) in &self.allocations {
+        for (&address, &Allocation { bytes, .. }) in &self.allocations {
             // SAFETY: both zones belong to the allocation's block, which only this state knows.
             let [before, after] = [address as usize - ZONE, address as usize + bytes]
                 .map(|zone| unsafe { std::slice::from_raw_parts_mut(zone as *mut u8, ZONE) });

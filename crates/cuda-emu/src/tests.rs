@@ -139,6 +139,79 @@ fn memory_ends_and_is_not_freed_twice() {
     assert_eq!(state.free(x), Err(Refusal::Invalid));
 }
 
+/// What 64 floats hold after a copy from pinned memory in one stream and a kernel in another, with the work done as late as allowed.
+fn two_streams(is_ordered: bool, is_overwritten: bool) -> Option<Result<Vec<f32>, String>> {
+    if std::process::Command::new("g++").arg("--version").output().is_err() {
+        return None;
+    }
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let double = format!("{HEAD}extern \"C\" __global__ void k(A a) {{ a.x[threadIdx.x] *= 2.0f; }}");
+    let kernel = Module::load(&compile("test.cu", &double).unwrap()).unwrap().kernel("k").unwrap();
+    let mut state = state();
+    state.lazy = Some(true);
+    let (x, pinned) = (state.allocate(256).unwrap(), state.allocate_pinned(256).unwrap());
+    // SAFETY: pinned memory is host memory of 256 bytes.
+    let floats = unsafe { std::slice::from_raw_parts_mut(pinned as *mut f32, 64) };
+    floats.fill(1.5);
+    let (copies, compute, event) = (10, 11, 12);
+    state.make_event(event);
+    state.give(copies, Work::Pull { to: x, from: pinned, bytes: 256 }).unwrap();
+    state.record(event, copies).unwrap();
+    if is_overwritten {
+        floats.fill(7.0);
+    }
+    if is_ordered {
+        state.wait(compute, event).unwrap();
+    }
+    let work = Work::Launch { kernel, grid: [1, 1, 1], block: [64, 1, 1], arguments: vec![x, 64] };
+    let mut values = vec![0f32; 64];
+    // SAFETY: 64 floats have 256 bytes.
+    let read =
+        state.give(compute, work).and_then(|()| unsafe { state.read(compute, values.as_mut_ptr().cast(), x, 256) });
+    let result = match read {
+        Ok(()) => Ok(values),
+        Err(_) => Err(state.failed.take().unwrap()),
+    };
+    state.lazy = None;
+    state.end_event(event).unwrap();
+    state.free(x).unwrap();
+    state.free_pinned(pinned).unwrap();
+    Some(result)
+}
+
+#[test]
+fn streams_that_an_event_orders_may_share_memory() {
+    let Some(result) = two_streams(true, false) else { return };
+    assert_eq!(result.unwrap(), [3.0; 64]);
+}
+
+#[test]
+fn a_missing_wait_between_streams_is_caught() {
+    let Some(result) = two_streams(false, false) else { return };
+    let said = result.unwrap_err();
+    assert!(said.contains("k may run beside a copy from pinned memory of another stream"), "{said}");
+}
+
+#[test]
+fn pinned_memory_that_is_written_before_its_copy_shows() {
+    let Some(result) = two_streams(true, true) else { return };
+    assert_eq!(result.unwrap(), [14.0; 64]);
+}
+
+#[test]
+fn what_the_host_waited_for_is_done_before_what_it_gives_next() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut state = state();
+    let x = state.allocate(8).unwrap();
+    let set = |to: u64| Work::Set { to, pattern: vec![1], count: 8 };
+    state.give(20, set(x)).unwrap();
+    state.finish(20).unwrap();
+    state.give(21, set(x)).unwrap();
+    assert_eq!(state.give(20, set(x)), Err(Refusal::Failed));
+    assert!(state.failed.take().unwrap().contains("a fill may run beside a fill"));
+    state.free(x).unwrap();
+}
+
 /// Status of a product by cuBLAS of 2 by 3 and 3 by 4 numbers with this leading dimension of the first, and the result.
 fn product(pitch: i32, tf32: bool) -> (cublasStatus_t, Vec<f32>) {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -120,7 +120,7 @@ impl Backend for CudaBackend {
     }
 
     fn synchronize(&self) -> Result<()> {
-        self.context.gpu.synchronize()
+        self.context.gpu.synchronize_all()
     }
 
     fn upload(&self, data: HostBuffer) -> Result<Storage> {

@@ -5,6 +5,7 @@ use crate::cublas::Cublas;
 use crate::driver::{Function, Gpu, Module, Properties};
 use crate::memory::{CudaBuffer, Pool};
 use crate::sources::SOURCES;
+use crate::transfer::Uploads;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) name: String,
     pub(crate) gpu: Arc<Gpu>,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) uploads: Uploads,
     pub(crate) properties: Properties,
     compiler: Compiler,
     /// What kernels are compiled for.
@@ -53,7 +55,7 @@ impl fmt::Debug for Context {
 pub(crate) fn address(x: &Tensor) -> Result<u64> {
     let buffer = x.storage().as_device().and_then(|buffer| buffer.as_any().downcast_ref::<CudaBuffer>());
     let buffer = buffer.ok_or_else(|| foreign(x))?;
-    Ok(buffer.address() + (x.offset() * x.dtype().size()) as u64)
+    Ok(buffer.ready()? + (x.offset() * x.dtype().size()) as u64)
 }
 
 /// The same for writing: the memory is made the tensor's own first.
@@ -131,6 +133,7 @@ impl Context {
         let architecture = compiler.architecture_for(properties.capability)?;
         Ok(Context {
             name,
+            uploads: Uploads::new(gpu.clone()),
             gpu,
             pool,
             properties,

@@ -4,7 +4,9 @@
 use crate::availability::Unavailable;
 use cudarc::driver::sys::{self as cuda, CUcontext, CUdevice, CUdevice_attribute_enum as Attribute, CUresult};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
 use std::ptr::null_mut;
+use std::sync::Arc;
 use striate_tensor::{Error, Result};
 
 /// Every function of the driver that is called here.
@@ -21,6 +23,13 @@ pub(crate) const SYMBOLS: &[&str] = &[
     "cuStreamCreate",
     "cuStreamDestroy_v2",
     "cuStreamSynchronize",
+    "cuStreamWaitEvent",
+    "cuEventCreate",
+    "cuEventDestroy_v2",
+    "cuEventRecord",
+    "cuEventSynchronize",
+    "cuMemHostAlloc",
+    "cuMemFreeHost",
     "cuMemAlloc_v2",
     "cuMemFree_v2",
     "cuMemcpyHtoDAsync_v2",
@@ -84,12 +93,23 @@ pub(crate) struct Properties {
     pub(crate) driver: u32,
 }
 
-/// A device's primary context with one stream; everything is done in that stream's order.
+/// The streams of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Everything but uploads.
+    Compute,
+    /// Uploads from pinned memory.
+    Copies,
+}
+
+/// A device's primary context with two streams: one that computes, in whose order everything is done, and one that copies what is
+/// uploaded; events put the two in order.
 #[derive(Debug)]
 pub(crate) struct Gpu {
     device: CUdevice,
     context: CUcontext,
     stream: cuda::CUstream,
+    copies: cuda::CUstream,
 }
 
 // SAFETY: the driver's handles may be used from any thread; each call makes the context current on its own thread first.
@@ -100,7 +120,7 @@ unsafe impl Sync for Gpu {}
 impl Gpu {
     /// The device with this number, which must be below [`count_devices`].
     pub(crate) fn open(ordinal: usize) -> Result<(Gpu, Properties)> {
-        let (mut device, mut context, mut stream) = (0, null_mut(), null_mut());
+        let (mut device, mut context) = (0, null_mut());
         let (mut version, mut label) = (0, [0 as c_char; 256]);
         let attribute = |which: Attribute, device: CUdevice| -> Result<u32> {
             let mut value = 0;
@@ -115,11 +135,13 @@ impl Gpu {
             check("cuDriverGetVersion", cuda::cuDriverGetVersion(&mut version))?;
             check("cuDevicePrimaryCtxRetain", cuda::cuDevicePrimaryCtxRetain(&mut context, device))?;
         }
-        let mut gpu = Gpu { device, context, stream };
+        let mut gpu = Gpu { device, context, stream: null_mut(), copies: null_mut() };
         gpu.enter()?;
-        // SAFETY: the driver writes a handle; 1 is CU_STREAM_NON_BLOCKING.
-        unsafe { check("cuStreamCreate", cuda::cuStreamCreate(&mut stream, 1))? };
-        gpu.stream = stream;
+        // SAFETY: the driver writes handles; 1 is CU_STREAM_NON_BLOCKING.
+        unsafe {
+            check("cuStreamCreate", cuda::cuStreamCreate(&mut gpu.stream, 1))?;
+            check("cuStreamCreate", cuda::cuStreamCreate(&mut gpu.copies, 1))?;
+        }
         let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)?;
         let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)?;
         // SAFETY: the driver ended the text with a zero within its 256 places, which were zero before.
@@ -142,6 +164,67 @@ impl Gpu {
         self.enter()?;
         // SAFETY: the stream lives as long as this.
         check("cuStreamSynchronize", unsafe { cuda::cuStreamSynchronize(self.stream) })
+    }
+
+    fn of(&self, which: Which) -> cuda::CUstream {
+        match which {
+            Which::Compute => self.stream,
+            Which::Copies => self.copies,
+        }
+    }
+
+    /// Waits for both streams.
+    pub(crate) fn synchronize_all(&self) -> Result<()> {
+        self.enter()?;
+        // SAFETY: the stream lives as long as this.
+        check("cuStreamSynchronize", unsafe { cuda::cuStreamSynchronize(self.copies) })?;
+        self.synchronize()
+    }
+
+    /// A new event.
+    pub(crate) fn event(self: &Arc<Self>) -> Result<Event> {
+        self.enter()?;
+        let mut event = null_mut();
+        // SAFETY: the driver writes a handle; 2 is CU_EVENT_DISABLE_TIMING.
+        check("cuEventCreate", unsafe { cuda::cuEventCreate(&mut event, 2) })?;
+        Ok(Event { event, gpu: self.clone() })
+    }
+
+    /// The event from now on means all that the stream was given so far.
+    pub(crate) fn record(&self, event: &Event, which: Which) -> Result<()> {
+        self.enter()?;
+        // SAFETY: event and stream are alive.
+        check("cuEventRecord", unsafe { cuda::cuEventRecord(event.event, self.of(which)) })
+    }
+
+    /// What the stream is given from now on comes after the event.
+    pub(crate) fn wait(&self, which: Which, event: &Event) -> Result<()> {
+        self.enter()?;
+        // SAFETY: event and stream are alive.
+        check("cuStreamWaitEvent", unsafe { cuda::cuStreamWaitEvent(self.of(which), event.event, 0) })
+    }
+
+    /// Host memory that the device copies from by itself; none where the machine has none to give.
+    pub(crate) fn pinned(self: &Arc<Self>, bytes: usize) -> Result<Option<Pinned>> {
+        self.enter()?;
+        let mut address = null_mut();
+        // SAFETY: the driver writes an address.
+        match unsafe { cuda::cuMemHostAlloc(&mut address, bytes, 0) } {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => Ok(None),
+            code => check("cuMemHostAlloc", code).map(|()| Some(Pinned { address, bytes, gpu: self.clone() })),
+        }
+    }
+
+    /// Copies the first `bytes` of pinned memory in the stream of copies; they are read when the stream gets there.
+    ///
+    /// # Safety
+    /// `to` must have room for them, and until an event recorded after this call has passed nobody may use that room outside the stream's order
+    /// or write to the pinned memory.
+    pub(crate) unsafe fn pull(&self, to: u64, from: &Pinned, bytes: usize) -> Result<()> {
+        assert!(bytes <= from.bytes, "a copy of {bytes} bytes from {}", from.bytes);
+        self.enter()?;
+        // SAFETY: the caller's promise; the length was checked.
+        check("cuMemcpyHtoDAsync", unsafe { cuda::cuMemcpyHtoDAsync_v2(to, from.address, bytes, self.copies) })
     }
 
     /// New device memory, or none if the device has none left.
@@ -285,12 +368,81 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if self.synchronize().is_ok() {
-            // SAFETY: nothing uses stream and context any more; errors at the end have nobody to go to.
+        if self.synchronize_all().is_ok() {
+            // SAFETY: nothing uses streams and context any more; errors at the end have nobody to go to.
             unsafe {
+                let _ = cuda::cuStreamDestroy_v2(self.copies);
                 let _ = cuda::cuStreamDestroy_v2(self.stream);
                 let _ = cuda::cuDevicePrimaryCtxRelease_v2(self.device);
             }
+        }
+    }
+}
+
+/// A mark in a stream.
+pub(crate) struct Event {
+    event: cuda::CUevent,
+    gpu: Arc<Gpu>,
+}
+// SAFETY: a handle, valid on every thread; the driver locks what it shares.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
+impl Event {
+    /// The host waits for it.
+    pub(crate) fn synchronize(&self) -> Result<()> {
+        self.gpu.enter()?;
+        // SAFETY: the event is alive.
+        check("cuEventSynchronize", unsafe { cuda::cuEventSynchronize(self.event) })
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Event")
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if self.gpu.enter().is_ok() {
+            // SAFETY: this is its only owner; the driver keeps what streams still wait for.
+            let _ = unsafe { cuda::cuEventDestroy_v2(self.event) };
+        }
+    }
+}
+
+/// Host memory that the device copies from by itself.
+pub(crate) struct Pinned {
+    address: *mut c_void,
+    bytes: usize,
+    gpu: Arc<Gpu>,
+}
+// SAFETY: memory of its own, written through an exclusive borrow only.
+unsafe impl Send for Pinned {}
+
+impl Pinned {
+    /// Writes from its start.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.bytes, "{} bytes for {}", bytes.len(), self.bytes);
+        // SAFETY: the driver gave `self.bytes` bytes of host memory, the length was checked, and the two do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.address.cast::<u8>(), bytes.len()) };
+    }
+}
+
+impl fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pinned({} bytes)", self.bytes)
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // No copy may be reading it.
+        if self.gpu.synchronize_all().is_ok() {
+            // SAFETY: the address came from cuMemHostAlloc and this is its only owner.
+            let _ = unsafe { cuda::cuMemFreeHost(self.address) };
         }
     }
 }

@@ -15,6 +15,7 @@ mod product;
 mod reduce;
 mod softmax;
 mod sources;
+mod transfer;
 mod update;
 
 pub use availability::{Library, Unavailable, libraries, probe};

@@ -1,12 +1,13 @@
 //! Device memory: blocks that return to a cache when a tensor is dropped, so that a training step in its stride asks the driver for
 //! nothing.
 //!
-//! All work is done in one stream's order. So a block may be lent again at once: whatever is done with it next comes after what was
-//! done before.
+//! All computing is done in one stream's order. So a block may be lent again at once: whatever is done with it next comes after what was
+//! done before. Only uploads run in another stream ([`crate::transfer`]); a block that one of them gets was given back some time ago.
 
-use crate::driver::Gpu;
+use crate::driver::{Event, Gpu, Which};
+use crate::transfer::Fences;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use striate_tensor::{DType, DeviceBuffer, Error, MemoryStats, Result, Storage};
@@ -16,9 +17,10 @@ const GRANULE: usize = 512;
 
 #[derive(Debug, Default)]
 struct Shelves {
-    /// Free blocks by size.
-    free: BTreeMap<usize, Vec<u64>>,
+    /// Free blocks by size, in the order in which they came back, each with the number of fences there were by then.
+    free: BTreeMap<usize, VecDeque<(u64, u64)>>,
     stats: MemoryStats,
+    fences: Fences,
 }
 
 /// Lends device memory.
@@ -46,6 +48,20 @@ impl Pool {
 
     /// Room for `len` elements; what they hold is whatever was there.
     pub(crate) fn take(self: &Arc<Self>, len: usize, dtype: DType) -> Result<CudaBuffer> {
+        Ok(self.taken(len, dtype, false)?.0)
+    }
+
+    /// The same for a copy in the other stream, and how many fences there were when the memory was given back; none for new memory.
+    pub(crate) fn take_for_copy(self: &Arc<Self>, len: usize, dtype: DType) -> Result<(CudaBuffer, Option<u64>)> {
+        self.taken(len, dtype, true)
+    }
+
+    /// Works with the marks of the computing stream.
+    pub(crate) fn fences<T>(&self, work: impl FnOnce(&mut Fences) -> Result<T>) -> Result<T> {
+        work(&mut self.shelves().fences)
+    }
+
+    fn taken(self: &Arc<Self>, len: usize, dtype: DType, for_copy: bool) -> Result<(CudaBuffer, Option<u64>)> {
         let refuse = |bytes| Error::OutOfMemory { device: self.name.clone(), bytes };
         let wanted = len.checked_mul(dtype.size()).ok_or_else(|| refuse(usize::MAX))?;
         let bytes = if self.caching {
@@ -53,30 +69,40 @@ impl Pool {
         } else {
             wanted.max(1)
         };
-        let address = match self.lend(bytes)? {
-            Some(address) => address,
-            None => {
-                // The cache may hold what the driver lacks, in blocks of other sizes.
-                self.trim()?;
-                self.gpu.allocate(bytes)?.ok_or_else(|| refuse(bytes))?
-            }
+        let (address, freed) = match self.lend(bytes, for_copy)? {
+            Some((address, freed)) => (address, Some(freed)),
+            None => match self.gpu.allocate(bytes)? {
+                Some(address) => (address, None),
+                None => {
+                    // The cache may hold what the driver lacks, in blocks of other sizes.
+                    self.trim()?;
+                    (self.gpu.allocate(bytes)?.ok_or_else(|| refuse(bytes))?, None)
+                }
+            },
         };
         let mut shelves = self.shelves();
         shelves.stats.live += bytes;
         shelves.stats.peak = shelves.stats.peak.max(shelves.stats.live);
-        Ok(CudaBuffer { address, bytes, len, dtype, pool: self.clone() })
+        let arriving = Mutex::default();
+        Ok((CudaBuffer { address, bytes, len, dtype, pool: self.clone(), arriving }, freed))
     }
 
-    /// A free block of the size or a new one; none if the device is full.
-    fn lend(&self, bytes: usize) -> Result<Option<u64>> {
+    /// A free block of the size. For computing the one given back last, whose use is over when the stream gets there. For a copy the
+    /// one given back first, and none since the last fence: the copy would wait for all the work it should run beside.
+    fn lend(&self, bytes: usize, for_copy: bool) -> Result<Option<(u64, u64)>> {
         let mut shelves = self.shelves();
+        let made = shelves.fences.made();
         // Exact sizes only: a buffer remembers its own size, and steps of a training repeat.
-        if let Some(address) = shelves.free.get_mut(&bytes).and_then(Vec::pop) {
+        let Some(free) = shelves.free.get_mut(&bytes) else { return Ok(None) };
+        let block = match for_copy {
+            true if free.front().is_some_and(|&(_, freed)| freed < made) => free.pop_front(),
+            true => None,
+            false => free.pop_back(),
+        };
+        if block.is_some() {
             shelves.stats.cached -= bytes;
-            return Ok(Some(address));
         }
-        drop(shelves);
-        self.gpu.allocate(bytes)
+        Ok(block)
     }
 
     /// Gives every free block back to the driver.
@@ -86,7 +112,7 @@ impl Pool {
             shelves.stats.cached = 0;
             std::mem::take(&mut shelves.free)
         };
-        free.into_values().flatten().try_for_each(|address| self.gpu.free(address))
+        free.into_values().flatten().try_for_each(|(address, _)| self.gpu.free(address))
     }
 
     fn give_back(&self, address: u64, bytes: usize) {
@@ -94,7 +120,8 @@ impl Pool {
         shelves.stats.live -= bytes;
         if self.caching {
             shelves.stats.cached += bytes;
-            shelves.free.entry(bytes).or_default().push(address);
+            let made = shelves.fences.made();
+            shelves.free.entry(bytes).or_default().push_back((address, made));
         } else {
             drop(shelves);
             // A drop has nobody to tell; a lost context shows at the next call.
@@ -116,12 +143,30 @@ pub(crate) struct CudaBuffer {
     len: usize,
     dtype: DType,
     pool: Arc<Pool>,
+    /// What the computing stream has not waited for yet: the copy that brings what this holds.
+    arriving: Mutex<Option<Event>>,
 }
 
 impl CudaBuffer {
-    /// Where it begins.
+    /// Where it begins, for writing all of it.
     pub(crate) fn address(&self) -> u64 {
         self.address
+    }
+
+    /// Where it begins, once the computing stream waits for what it holds.
+    pub(crate) fn ready(&self) -> Result<u64> {
+        // Locked until the stream was told, or another thread could give it work too early.
+        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(event) = &*arriving {
+            self.pool.gpu.wait(Which::Compute, event)?;
+            *arriving = None;
+        }
+        Ok(self.address)
+    }
+
+    /// A copy brings what it holds; it is there after the event.
+    pub(crate) fn arrives(&mut self, event: Event) {
+        *self.arriving.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(event);
     }
 
     pub(crate) fn into_storage(self) -> Storage {
@@ -131,6 +176,8 @@ impl CudaBuffer {
 
 impl Drop for CudaBuffer {
     fn drop(&mut self) {
+        // Whoever gets the block next must not meet the copy that nobody waited for.
+        let _ = self.ready();
         self.pool.give_back(self.address, self.bytes);
     }
 }
