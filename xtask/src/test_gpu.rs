@@ -15,7 +15,7 @@ pub struct Options {
 
 /// Runs it: 0 if all is well, 1 if a test failed, 2 if there is nothing to run the tests on.
 pub fn run(root: &Path, options: &Options) -> ExitCode {
-    let result = if options.emulate { emulated(root, options.order) } else { on_gpu(root, options) };
+    let result = if options.emulate { emulated(root, options) } else { on_gpu(root, options) };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
@@ -69,7 +69,7 @@ fn tests(mut command: Command) -> Result<ExitCode, String> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn emulated(root: &Path, order: Option<u32>) -> Result<ExitCode, String> {
+fn emulated(root: &Path, options: &Options) -> Result<ExitCode, String> {
     let compiler = std::env::var("CUEMU_CXX").unwrap_or_else(|_| "g++".into());
     if Command::new(&compiler).arg("--version").output().is_err() {
         println!("no test was run: the emulator compiles kernels with {compiler}, which is not installed");
@@ -78,17 +78,26 @@ fn emulated(root: &Path, order: Option<u32>) -> Result<ExitCode, String> {
     let (folder, alone) = links(root)?;
     println!("EMULATED on the CPU: this shows that results are right, and nothing about speed");
     // Each order of threads hides other mistakes; lazily done work shows a missing wait, memory of exact sizes a write beside a tensor. Once
-    // there is no cuBLAS.
-    let runs = match order {
-        Some(order) => vec![(order, false, false, true)],
-        None => vec![(0, false, false, true), (1, false, true, false), (7, true, false, true)],
+    // there is no cuBLAS, and once every training records its steps.
+    let mut runs = match options.order {
+        Some(order) => vec![(order, false, false, true, false)],
+        None => vec![(0, false, false, true, false), (1, false, true, false, false), (7, true, false, true, true)],
     };
-    for (order, lazy, pooled, with_cublas) in runs {
+    if options.sanitize {
+        // No cache of memory: what is freed is freed.
+        runs.iter_mut().for_each(|run| run.2 = false);
+        if options.order.is_none() {
+            runs.extend([(13, true, false, false, true), (42, false, false, true, true)]);
+        }
+    }
+    for (order, lazy, pooled, with_cublas, graphs) in runs {
         println!(
-            "threads in order {order}{}{}{}",
+            "threads in order {order}{}{}{}{}{}",
             if lazy { ", work done lazily" } else { "" },
             if pooled { ", memory pooled" } else { ", memory of exact sizes" },
-            if with_cublas { "" } else { ", without cuBLAS" }
+            if with_cublas { "" } else { ", without cuBLAS" },
+            if graphs { ", steps replayed" } else { "" },
+            if options.sanitize { ", freed memory watched" } else { "" }
         );
         let mut command = cargo_command(root, &TESTS);
         command
@@ -96,7 +105,9 @@ fn emulated(root: &Path, order: Option<u32>) -> Result<ExitCode, String> {
             .env("STRIATE_REQUIRE_CUDA", "1")
             .env("STRIATE_CUDA_CACHE", folder.join("cubins"))
             .env("STRIATE_CUDA_POOL", if pooled { "on" } else { "off" })
+            .env("STRIATE_CUDA_GRAPHS", if graphs { "on" } else { "off" })
             .env("CUEMU_CACHE", folder.join("compiled"))
+            .env("CUEMU_STRICT", if options.sanitize { "1" } else { "0" })
             .env("CUEMU_ORDER", order.to_string())
             .env("CUEMU_LAZY", if lazy { "1" } else { "0" });
         if tests(command)? != ExitCode::SUCCESS {

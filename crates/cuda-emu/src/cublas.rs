@@ -172,6 +172,9 @@ unsafe fn gemm(handle: &Handle, gemm: Gemm) -> Status {
     if gemm.batch > 1 && gemm.c.step < (gemm.c.columns - 1) * gemm.c.pitch + gemm.c.rows {
         return refuse("results lie over each other");
     }
+    if gemm.workspace.is_none() && state().outside_capture("a product without a workspace").is_err() {
+        return Status::CUBLAS_STATUS_NOT_SUPPORTED;
+    }
     match state().give(handle.stream, Work::Gemm(Box::new(gemm))) {
         Ok(()) => Status::CUBLAS_STATUS_SUCCESS,
         Err(Refusal::Invalid) => refuse("an operand reaches beyond its allocation"),
@@ -181,6 +184,9 @@ unsafe fn gemm(handle: &Handle, gemm: Gemm) -> Status {
 
 export! {
     fn cublasCreate_v2(made: *mut cublasHandle_t) -> Status {
+        if state().outside_capture("a handle is made").is_err() {
+            return Status::CUBLAS_STATUS_ALLOC_FAILED;
+        }
         *made = Box::into_raw(Box::new(Handle { stream: 0, workspace: None, tf32: false })).cast();
         Status::CUBLAS_STATUS_SUCCESS
     }

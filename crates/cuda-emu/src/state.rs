@@ -6,11 +6,15 @@ use crate::settings::settings;
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 /// Bytes before and after each allocation that nothing may write to.
 const ZONE: usize = 256;
 /// What they hold, and new memory too: read as floats, NaNs.
 const POISON: u8 = 0xff;
+
+/// Bytes of freed memory that are kept, where that is asked for: enough for the tests' tensors, and soon looked through.
+const GRAVES: usize = 2 << 20;
 
 /// Why something was refused.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +23,14 @@ pub(crate) enum Refusal {
     OutOfMemory,
     /// A kernel went wrong, now or before: nothing works after that, as on a GPU.
     Failed,
+    /// Not while a stream is captured; the capture is spoilt.
+    InCapture,
+    /// The capture would depend on work outside of it.
+    Isolated,
+    /// The capture was spoilt before.
+    Spoilt,
+    /// There is none, or another thread began it.
+    NoCapture,
 }
 
 /// Some bytes of device memory.
@@ -108,8 +120,23 @@ struct Allocation {
     writes: Uses,
 }
 
+/// What a stream is given while it is captured.
+struct Capture {
+    thread: ThreadId,
+    work: Vec<Captured>,
+    is_spoilt: bool,
+}
+
+/// A thing that was captured, and the allocations it used then.
+#[derive(Clone)]
+pub(crate) struct Captured {
+    work: Work,
+    places: Vec<u64>,
+}
+
 #[derive(Default)]
 struct Stream {
+    capture: Option<Capture>,
     waiting: VecDeque<Work>,
     /// Things given, and things done.
     given: u64,
@@ -135,6 +162,10 @@ pub(crate) struct State {
     pinned: BTreeMap<u64, usize>,
     streams: BTreeMap<u64, Stream>,
     events: BTreeMap<u64, Option<Record>>,
+    /// Freed memory that is kept, oldest first, all of it poisoned.
+    graves: VecDeque<Range>,
+    /// Whether freed memory is kept; else as the environment says.
+    pub(crate) strict: Option<bool>,
     /// What the host has waited for.
     host: Clock,
     /// Whether work is done only when something waits for it; else as the environment says.
@@ -195,6 +226,7 @@ impl State {
 
     pub(crate) fn allocate(&mut self, bytes: usize) -> Result<u64, Refusal> {
         self.alive()?;
+        self.outside_capture("memory is allocated")?;
         if bytes == 0 {
             return Err(Refusal::Invalid);
         }
@@ -208,18 +240,37 @@ impl State {
     }
 
     pub(crate) fn free(&mut self, address: u64) -> Result<(), Refusal> {
+        self.outside_capture("memory is freed")?;
         let done = self.finish_all();
         let Some(Allocation { bytes, .. }) = self.allocations.remove(&address) else {
             return Err(State::refuse(&format!("{address:#x} is freed, which is no allocation: freed twice?")));
         };
         self.used -= bytes;
-        // SAFETY: allocated with this size, and forgotten just now.
-        unsafe { unblock(address, bytes) };
+        if self.strict.unwrap_or(settings().strict) && bytes <= GRAVES / 4 {
+            self.bury(Range { address, bytes });
+        } else {
+            // SAFETY: allocated with this size, and forgotten just now.
+            unsafe { unblock(address, bytes) };
+        }
         done
+    }
+
+    /// Keeps freed memory, so that whoever still uses it is seen.
+    fn bury(&mut self, grave: Range) {
+        // SAFETY: the memory is an allocation's that was forgotten just now.
+        unsafe { std::ptr::write_bytes(grave.address as *mut u8, POISON, grave.bytes) };
+        self.graves.push_back(grave);
+        while self.graves.iter().map(|grave| grave.bytes).sum::<usize>() > GRAVES {
+            if let Some(Range { address, bytes }) = self.graves.pop_front() {
+                // SAFETY: allocated with this size, forgotten, and not kept any more.
+                unsafe { unblock(address, bytes) };
+            }
+        }
     }
 
     /// Host memory that copies read when they run.
     pub(crate) fn allocate_pinned(&mut self, bytes: usize) -> Result<u64, Refusal> {
+        self.outside_capture("pinned memory is allocated")?;
         let address = block(bytes.max(1)).ok_or(Refusal::OutOfMemory)?;
         self.pinned.insert(address, bytes.max(1));
         Ok(address)
@@ -280,8 +331,29 @@ impl State {
     pub(crate) fn give(&mut self, stream: u64, work: Work) -> Result<(), Refusal> {
         self.alive()?;
         let (name, reads, writes) = self.uses(&work);
+        if let Work::Launch { arguments, .. } = &work {
+            let dead =
+                |&&word: &&u64| self.graves.iter().any(|grave| grave.overlaps(Range { address: word, bytes: 1 }));
+            if arguments.iter().any(|word| dead(&word)) {
+                return Err(self.fail(format!("{name} is given memory that was freed")));
+            }
+        }
         if !reads.iter().chain(&writes).all(|&range| self.holds(range)) {
             return Err(State::refuse(&format!("{name} reaches beyond its allocation")));
+        }
+        if let Some(capture) = self.streams.get_mut(&stream).and_then(|own| own.capture.as_mut()) {
+            if capture.is_spoilt {
+                return Err(Refusal::Spoilt);
+            }
+            // What the host has there now would be read at each launch, or was read once and for all.
+            if matches!(work, Work::Write { .. } | Work::Pull { .. }) {
+                return Err(self.spoil(&format!("{name} is captured")));
+            }
+            let places = reads.iter().chain(&writes).filter_map(|&range| self.allocation(range)).collect();
+            if let Some(capture) = self.streams.get_mut(&stream).and_then(|own| own.capture.as_mut()) {
+                capture.work.push(Captured { work, places });
+            }
+            return Ok(());
         }
         let host = self.host.clone();
         let own = self.streams.entry(stream).or_default();
@@ -344,8 +416,61 @@ impl State {
         self.alive()
     }
 
+    /// Spoils every capture of this thread.
+    fn spoil(&mut self, what: &str) -> Refusal {
+        eprintln!("cuda-emu: {what} during a capture");
+        let mine = |capture: &&mut Capture| capture.thread == thread::current().id();
+        let captures = self.streams.values_mut().filter_map(|own| own.capture.as_mut());
+        captures.filter(mine).for_each(|capture| capture.is_spoilt = true);
+        Refusal::InCapture
+    }
+
+    /// Refuses what a thread must not do while it captures, by the rules of CU_STREAM_CAPTURE_MODE_THREAD_LOCAL.
+    pub(crate) fn outside_capture(&mut self, what: &str) -> Result<(), Refusal> {
+        let mut captures = self.streams.values().filter_map(|own| own.capture.as_ref());
+        if captures.any(|capture| capture.thread == thread::current().id()) {
+            return Err(self.spoil(what));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn begin_capture(&mut self, stream: u64) -> Result<(), Refusal> {
+        self.alive()?;
+        let own = self.streams.entry(stream).or_default();
+        if own.capture.is_some() {
+            return Err(State::refuse("a stream is captured twice"));
+        }
+        own.capture = Some(Capture { thread: thread::current().id(), work: Vec::new(), is_spoilt: false });
+        Ok(())
+    }
+
+    pub(crate) fn end_capture(&mut self, stream: u64) -> Result<Vec<Captured>, Refusal> {
+        let own = self.streams.entry(stream).or_default();
+        match own.capture.take() {
+            Some(capture) if capture.thread != thread::current().id() => {
+                own.capture = Some(capture);
+                Err(Refusal::NoCapture)
+            }
+            Some(capture) if capture.is_spoilt => Err(Refusal::Spoilt),
+            Some(capture) => Ok(capture.work),
+            None => Err(Refusal::NoCapture),
+        }
+    }
+
+    /// Does captured work again, in a stream.
+    pub(crate) fn launch(&mut self, stream: u64, work: &[Captured]) -> Result<(), Refusal> {
+        let gone = work.iter().flat_map(|one| &one.places).any(|place| !self.allocations.contains_key(place));
+        if gone {
+            return Err(self.fail("a graph uses memory that was freed".into()));
+        }
+        work.iter().try_for_each(|one| self.give(stream, one.work.clone()))
+    }
+
     /// The host waits for a stream.
     pub(crate) fn finish(&mut self, stream: u64) -> Result<(), Refusal> {
+        if self.streams.get(&stream).is_some_and(|own| own.capture.is_some()) {
+            return Err(self.spoil("the host waits for the stream"));
+        }
         self.finish_stream(stream)?;
         if let Some(own) = self.streams.get(&stream) {
             self.host.join(&own.clock);
@@ -371,6 +496,10 @@ impl State {
         self.alive()?;
         let host = self.host.clone();
         let own = self.streams.entry(stream).or_default();
+        if own.capture.is_some() {
+            // An event of the capture could be waited for by another stream, which would become part of it.
+            return Err(self.spoil("an event is recorded"));
+        }
         own.clock.join(&host);
         let record = Record { stream, done: own.given, clock: own.clock.clone() };
         let known = self.events.get_mut(&event).ok_or_else(|| State::refuse("an event is recorded that is none"))?;
@@ -386,6 +515,10 @@ impl State {
     pub(crate) fn wait(&mut self, stream: u64, event: u64) -> Result<(), Refusal> {
         self.alive()?;
         let Some(record) = self.recorded(event)? else { return Ok(()) };
+        if self.streams.get(&stream).is_some_and(|own| own.capture.is_some()) {
+            self.spoil("a wait for an event from outside");
+            return Err(Refusal::Isolated);
+        }
         self.give(stream, Work::Wait { stream: record.stream, done: record.done })?;
         self.streams.entry(stream).or_default().clock.join(&record.clock);
         Ok(())
@@ -407,6 +540,9 @@ impl State {
         let range = Range { address: from, bytes };
         if !self.holds(range) {
             return Err(State::refuse("a copy to the host reaches beyond its allocation"));
+        }
+        if self.streams.get(&stream).is_some_and(|own| own.capture.is_some()) {
+            return Err(self.spoil("a copy to the host"));
         }
         let own = self.streams.entry(stream).or_default();
         let (number, mut clock) = (own.given, own.clock.clone());
@@ -475,6 +611,18 @@ impl State {
             wrong.get_or_insert(format!("{kernel} wrote {place} of an allocation of {bytes} bytes"));
             before.fill(POISON);
             after.fill(POISON);
+        }
+        for grave in &self.graves {
+            // SAFETY: freed memory that is kept, which only this state knows.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(grave.address as *mut u8, grave.bytes) };
+            // SAFETY: every eight bytes are a number.
+            let (start, middle, end) = unsafe { bytes.align_to_mut::<u64>() };
+            if middle.iter().any(|&eight| eight != u64::MAX)
+                || start.iter().chain(end.iter()).any(|&byte| byte != POISON)
+            {
+                wrong.get_or_insert(format!("{kernel} wrote to memory of {} bytes that was freed", grave.bytes));
+                bytes.fill(POISON);
+            }
         }
         match wrong {
             Some(wrong) => Err(self.fail(wrong)),

@@ -2,7 +2,7 @@
 
 use crate::compiler::{compile, kernels};
 use crate::module::Module;
-use crate::state::{Refusal, Work, state};
+use crate::state::{Refusal, State, Work, state};
 use cudarc::cublas::sys::{cublasMath_t, cublasOperation_t, cublasStatus_t};
 use std::sync::Mutex;
 
@@ -129,6 +129,31 @@ fn what_nvrtc_does_not_declare_is_refused() {
 }
 
 #[test]
+fn memory_that_was_freed_is_still_watched_where_that_is_asked_for() {
+    if std::process::Command::new("g++").arg("--version").output().is_err() {
+        return;
+    }
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Through a table, as an optimizer's kernel finds its weights: the parameter itself points to memory that is alive.
+    let body = "extern \"C\" __global__ void k(A a) { (*(float**)a.x)[threadIdx.x] = 1.0f; }";
+    let kernel = Module::load(&compile("test.cu", &format!("{HEAD}{body}")).unwrap()).unwrap().kernel("k").unwrap();
+    let mut state = state();
+    state.strict = Some(true);
+    let (x, table) = (state.allocate(256).unwrap(), state.allocate(8).unwrap());
+    state.give(0, Work::Write { to: table, bytes: x.to_ne_bytes().to_vec() }).unwrap();
+    let launch = |to: u64| Work::Launch { kernel, grid: [1, 1, 1], block: [64, 1, 1], arguments: vec![to, 64] };
+    let run = |state: &mut State, to: u64| state.give(0, launch(to)).and_then(|()| state.finish(0));
+    run(&mut state, table).unwrap();
+    state.free(x).unwrap();
+    assert_eq!(run(&mut state, table), Err(Refusal::Failed));
+    assert_eq!(state.failed.take().unwrap(), "k wrote to memory of 256 bytes that was freed");
+    assert_eq!(run(&mut state, x), Err(Refusal::Failed));
+    assert_eq!(state.failed.take().unwrap(), "k is given memory that was freed");
+    state.free(table).unwrap();
+    state.strict = None;
+}
+
+#[test]
 fn memory_ends_and_is_not_freed_twice() {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut state = state();
@@ -209,6 +234,64 @@ fn what_the_host_waited_for_is_done_before_what_it_gives_next() {
     state.give(21, set(x)).unwrap();
     assert_eq!(state.give(20, set(x)), Err(Refusal::Failed));
     assert!(state.failed.take().unwrap().contains("a fill may run beside a fill"));
+    state.free(x).unwrap();
+}
+
+#[test]
+fn captured_work_is_done_when_it_is_launched_and_as_often() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut state = state();
+    let (x, y) = (state.allocate(8).unwrap(), state.allocate(8).unwrap());
+    let set = |to: u64, byte: u8| Work::Set { to, pattern: vec![byte], count: 8 };
+    let read = |state: &mut State, from: u64| {
+        let mut bytes = [0u8; 8];
+        // SAFETY: there is room for 8 bytes.
+        unsafe { state.read(30, bytes.as_mut_ptr(), from, 8).unwrap() };
+        bytes[0]
+    };
+    state.give(30, set(x, 1)).unwrap();
+    state.begin_capture(30).unwrap();
+    state.give(30, Work::Copy { to: y, from: x, bytes: 8 }).unwrap();
+    let work = state.end_capture(30).unwrap();
+    assert_eq!(read(&mut state, y), 0xff);
+    for byte in [3, 4] {
+        state.give(30, set(x, byte)).unwrap();
+        state.launch(30, &work).unwrap();
+        assert_eq!(read(&mut state, y), byte);
+    }
+    state.free(x).unwrap();
+    assert_eq!(state.launch(30, &work), Err(Refusal::Failed));
+    assert!(state.failed.take().unwrap().contains("memory that was freed"));
+    state.free(y).unwrap();
+}
+
+#[test]
+fn what_a_capture_must_not_hold_spoils_it() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut state = state();
+    let (x, event) = (state.allocate(8).unwrap(), 42);
+    state.make_event(event);
+    state.record(event, 31).unwrap();
+    // SAFETY: there is room for 8 bytes.
+    let read: Deed = |state, x| unsafe { state.read(30, [0u8; 8].as_mut_ptr(), x, 8) };
+    type Deed = fn(&mut State, u64) -> Result<(), Refusal>;
+    let deeds: [(&str, Deed, Refusal); 6] = [
+        ("allocating", |state, _| state.allocate(8).map(|_| ()), Refusal::InCapture),
+        ("freeing", |state, x| state.free(x), Refusal::InCapture),
+        ("waiting on the host", |state, _| state.finish(30), Refusal::InCapture),
+        ("reading", read, Refusal::InCapture),
+        ("uploading", |state, x| state.give(30, Work::Write { to: x, bytes: vec![0; 8] }), Refusal::InCapture),
+        ("waiting for an event from outside", |state, _| state.wait(30, 42), Refusal::Isolated),
+    ];
+    for (name, deed, refusal) in deeds {
+        state.begin_capture(30).unwrap();
+        assert_eq!(deed(&mut state, x), Err(refusal), "{name}");
+        let set = Work::Set { to: x, pattern: vec![1], count: 8 };
+        assert_eq!(state.give(30, set), Err(Refusal::Spoilt), "{name}");
+        assert_eq!(state.end_capture(30).err(), Some(Refusal::Spoilt), "{name}");
+    }
+    assert_eq!(state.end_capture(30).err(), Some(Refusal::NoCapture));
+    state.end_event(event).unwrap();
     state.free(x).unwrap();
 }
 

@@ -5,12 +5,13 @@ use crate::compiler::Compiler;
 use crate::context::Context;
 use crate::driver::Gpu;
 use crate::memory::Pool;
+use crate::recording::CudaRecording;
 use crate::{cublas, elementwise, layout, pool, product, reduce, softmax, update};
 use std::sync::Arc;
 use striate_tensor::{
     Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Epilogue, HostBuffer, Key, MAX_RANK, MatmulGeometry,
-    MemoryStats, PadGeometry, Parameter, PoolGeometry, Precision, ReduceOp, Result, Shape, Storage, Tensor, UnaryOp,
-    UpdateRule,
+    MemoryStats, PadGeometry, Parameter, PoolGeometry, Precision, Recording, ReduceOp, Result, Shape, Storage, Tensor,
+    UnaryOp, UpdateRule,
 };
 
 /// How a [`CudaBackend`] runs.
@@ -27,6 +28,9 @@ pub struct CudaOptions {
     /// Whether cuBLAS is used where it is found. Without it results do not depend on the device or on NVIDIA's version. Default on,
     /// unless the environment variable `STRIATE_CUDA_LIBRARIES` is `off`.
     pub libraries: bool,
+    /// Whether training steps are recorded as CUDA graphs and replayed, which gives the same bits. A recording keeps the memory of a step for
+    /// itself. Default off, unless the environment variable `STRIATE_CUDA_GRAPHS` is `on`.
+    pub graphs: bool,
 }
 
 impl Default for CudaOptions {
@@ -37,6 +41,7 @@ impl Default for CudaOptions {
             pooling: on("STRIATE_CUDA_POOL"),
             precision: Precision::F32,
             libraries: on("STRIATE_CUDA_LIBRARIES"),
+            graphs: std::env::var_os("STRIATE_CUDA_GRAPHS").is_some_and(|value| value == "on"),
         }
     }
 }
@@ -44,7 +49,8 @@ impl Default for CudaOptions {
 /// The CUDA back end: every primitive of [`Backend`] in float32; memory and layout in all types.
 #[derive(Debug)]
 pub struct CudaBackend {
-    context: Context,
+    context: Arc<Context>,
+    graphs: bool,
 }
 
 impl CudaBackend {
@@ -69,7 +75,8 @@ impl CudaBackend {
         let with_cublas = with_cublas.then_some(options.precision);
         let gpu = Arc::new(gpu);
         let pool = Pool::new(gpu.clone(), name.clone(), options.pooling);
-        Ok(CudaBackend { context: Context::new(name, gpu, pool, properties, Compiler::new()?, with_cublas)? })
+        let context = Context::new(name, gpu, pool, properties, Compiler::new()?, with_cublas)?;
+        Ok(CudaBackend { context: Arc::new(context), graphs: options.graphs })
     }
 
     /// The driver's CUDA version, (major, minor).
@@ -81,6 +88,11 @@ impl CudaBackend {
     /// Whether matrix products go to cuBLAS.
     pub fn uses_cublas(&self) -> bool {
         self.context.cublas_precision().is_some()
+    }
+
+    /// How many parts of recorded work were replayed so far: two a training step.
+    pub fn replays(&self) -> u64 {
+        self.context.replays()
     }
 
     /// How many of this crate's kernels were started so far.
@@ -121,6 +133,13 @@ impl Backend for CudaBackend {
 
     fn synchronize(&self) -> Result<()> {
         self.context.gpu.synchronize_all()
+    }
+
+    fn record(&self) -> Result<Option<Box<dyn Recording>>> {
+        if !self.graphs {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(CudaRecording::new(self.context.clone())?)))
     }
 
     fn upload(&self, data: HostBuffer) -> Result<Storage> {

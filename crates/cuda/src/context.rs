@@ -4,6 +4,7 @@ use crate::compiler::Compiler;
 use crate::cublas::Cublas;
 use crate::driver::{Function, Gpu, Module, Properties};
 use crate::memory::{CudaBuffer, Pool};
+use crate::recording::Active;
 use crate::sources::SOURCES;
 use crate::transfer::Uploads;
 use std::collections::HashMap;
@@ -33,7 +34,10 @@ pub(crate) struct Context {
     architecture: u32,
     loaded: Mutex<Loaded>,
     launches: AtomicU64,
+    replays: AtomicU64,
     products: Products,
+    /// What is being recorded.
+    pub(crate) active: Mutex<Option<Active>>,
 }
 
 /// Who multiplies matrices.
@@ -141,6 +145,8 @@ impl Context {
             architecture,
             loaded: Mutex::default(),
             launches: AtomicU64::new(0),
+            replays: AtomicU64::new(0),
+            active: Mutex::default(),
             products: cublas.map_or(Products::Kernels, |precision| Products::Cublas(precision, Mutex::default())),
         })
     }
@@ -148,12 +154,13 @@ impl Context {
     /// cuBLAS, where products go to it.
     pub(crate) fn cublas(&self) -> Result<Option<Arc<Cublas>>> {
         let Products::Cublas(precision, ready) = &self.products else { return Ok(None) };
-        let mut ready = ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if ready.is_none() {
-            let made = Cublas::new(self.gpu.clone(), &self.pool, *precision, self.properties.capability)?;
-            *ready = Some(Arc::new(made));
+        let locked = || ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = &*locked() {
+            return Ok(Some(ready.clone()));
         }
-        Ok(ready.clone())
+        // Made outside of the lock: a thread that waits for a recording to end must hold none.
+        let made = Arc::new(Cublas::new(self.gpu.clone(), &self.pool, *precision, self.properties.capability)?);
+        Ok(Some(locked().get_or_insert(made).clone()))
     }
 
     /// The precision in which cuBLAS multiplies; none where it does not.
@@ -174,26 +181,36 @@ impl Context {
         self.launches.load(Ordering::Relaxed)
     }
 
+    /// Recorded parts done so far.
+    pub(crate) fn replays(&self) -> u64 {
+        self.replays.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_replay(&self) {
+        self.replays.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A kernel; its file is compiled when one of its kernels is first asked for.
     fn function(&self, file: &'static str, kernel: &'static str) -> Result<Function> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&function) = loaded.functions.get(kernel) {
+        let locked = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&function) = locked().functions.get(kernel) {
             return Ok(function);
         }
-        let module = match loaded.modules.get(file) {
-            Some(&module) => module,
+        let known = locked().modules.get(file).copied();
+        // Compiled and loaded outside of the lock: a thread that waits for a recording to end must hold none.
+        let module = match known {
+            Some(module) => module,
             None => {
                 let source = SOURCES.iter().find(|source| source.name == file).ok_or_else(|| {
                     Error::device("cuda", "the file of kernels must exist", file, "this is a defect of striate")
                 })?;
                 let image = self.compiler.cached(file, &source.text(), self.architecture)?;
                 let module = self.gpu.load(&image)?;
-                loaded.modules.insert(file, module);
-                module
+                *locked().modules.entry(file).or_insert(module)
             }
         };
         let function = self.gpu.function(&module, kernel)?;
-        loaded.functions.insert(kernel, function);
+        locked().functions.insert(kernel, function);
         Ok(function)
     }
 

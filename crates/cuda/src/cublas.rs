@@ -103,16 +103,18 @@ impl Cublas {
     pub(crate) fn new(gpu: Arc<Gpu>, pool: &Arc<Pool>, precision: Precision, capability: u32) -> Result<Cublas> {
         let bytes = workspace_bytes(capability);
         let workspace = pool.take(bytes, DType::U8)?;
-        gpu.enter()?;
+        let inside = gpu.enter()?;
         let mut handle = std::ptr::null_mut();
         // SAFETY: cuBLAS writes a handle; the context is current.
         check("cublasCreate", unsafe { blas::cublasCreate_v2(&mut handle) })?;
+        drop(inside);
         let address = workspace.address();
         let made = Cublas { handle: Mutex::new(Handle(handle)), gpu, _workspace: workspace };
         let mode = match precision {
             Precision::F32 => cublasMath_t::CUBLAS_DEFAULT_MATH,
             Precision::Tf32 => cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH,
         };
+        let inside = made.gpu.enter()?;
         // SAFETY: the handle was made above; the stream outlives it because `gpu` is kept, and so does the workspace. Setting the stream
         // takes the workspace away, so it comes first.
         unsafe {
@@ -121,6 +123,7 @@ impl Cublas {
             check("cublasSetWorkspace", blas::cublasSetWorkspace_v2(handle, room, bytes))?;
             check("cublasSetMathMode", blas::cublasSetMathMode(handle, mode))?;
         }
+        drop(inside);
         Ok(made)
     }
 
@@ -129,7 +132,7 @@ impl Cublas {
     /// # Safety
     /// Operands and results must have the room that the sizes say, and the results no other user outside the stream's order; `k` must not be 0.
     pub(crate) unsafe fn multiply(&self, g: &Gemm) -> Result<()> {
-        self.gpu.enter()?;
+        let _inside = self.gpu.enter()?;
         let (one, zero) = (1.0f32, 0.0f32);
         let at = |address: u64| std::ptr::with_exposed_provenance_mut::<f32>(address as usize);
         let op = |transposed| if transposed { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N };
@@ -190,7 +193,7 @@ impl Cublas {
 impl Drop for Cublas {
     fn drop(&mut self) {
         let handle = self.handle.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if self.gpu.enter().is_ok() {
+        if let Ok(_inside) = self.gpu.enter() {
             // SAFETY: the handle was made by cublasCreate and this is its only owner; errors at the end have nobody to go to.
             let _ = unsafe { blas::cublasDestroy_v2(handle.0) };
         }

@@ -12,6 +12,7 @@ mod layout;
 mod memory;
 mod pool;
 mod product;
+mod recording;
 mod reduce;
 mod softmax;
 mod sources;

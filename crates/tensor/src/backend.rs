@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::pool::PoolGeometry;
 use crate::random::Key;
+use crate::recording::Recording;
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::Storage;
 use crate::tensor::Tensor;
@@ -299,6 +300,14 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// What the device reports late.
     fn synchronize(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Begins a recording of work that is to be done again and again; none where the back end does not record.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn record(&self) -> Result<Option<Box<dyn Recording>>> {
+        Ok(None)
     }
 
     // --- memory -----------------------------------------------------------------------------------------------
