@@ -41,6 +41,11 @@ pub(crate) struct Range {
 }
 
 impl Range {
+    /// Whether an address, or any other number, lies in it.
+    fn contains(self, word: u64) -> bool {
+        word.checked_sub(self.address).is_some_and(|at| at < self.bytes as u64)
+    }
+
     /// Whether the two have a byte in common.
     pub(crate) fn overlaps(self, other: Range) -> bool {
         self.address < other.address + other.bytes as u64 && other.address < self.address + self.bytes as u64
@@ -332,9 +337,8 @@ impl State {
         self.alive()?;
         let (name, reads, writes) = self.uses(&work);
         if let Work::Launch { arguments, .. } = &work {
-            let dead =
-                |&&word: &&u64| self.graves.iter().any(|grave| grave.overlaps(Range { address: word, bytes: 1 }));
-            if arguments.iter().any(|word| dead(&word)) {
+            let is_dead = |word: u64| self.graves.iter().any(|grave| grave.contains(word));
+            if arguments.iter().any(|&word| is_dead(word)) {
                 return Err(self.fail(format!("{name} is given memory that was freed")));
             }
         }

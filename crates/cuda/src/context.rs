@@ -38,6 +38,8 @@ pub(crate) struct Context {
     products: Products,
     /// What is being recorded.
     pub(crate) active: Mutex<Option<Active>>,
+    /// Held by the thread that records.
+    pub(crate) turn: Mutex<()>,
 }
 
 /// Who multiplies matrices.
@@ -147,6 +149,7 @@ impl Context {
             launches: AtomicU64::new(0),
             replays: AtomicU64::new(0),
             active: Mutex::default(),
+            turn: Mutex::default(),
             products: cublas.map_or(Products::Kernels, |precision| Products::Cublas(precision, Mutex::default())),
         })
     }

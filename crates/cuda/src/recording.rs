@@ -126,11 +126,14 @@ impl CudaRecording {
 impl Recording for CudaRecording {
     fn within(&self, take: Take, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let cx = &*self.context;
+        let is_mine = |active: &Active| active.thread == thread::current().id();
+        if open(&cx.active).as_ref().is_some_and(is_mine) {
+            return Err(refuse("a thread records one thing at a time", "another"));
+        }
+        // Other threads' recordings are waited for: each takes no longer than a step.
+        let _turn = open(&cx.turn);
         {
             let mut active = open(&cx.active);
-            if active.is_some() {
-                return Err(refuse("a device records one thing at a time", "another"));
-            }
             let (thread, tape, keys) = (thread::current().id(), self.tape.clone(), self.keys.address());
             *active = Some(Active { thread, take, tape, keys });
         }

@@ -21,6 +21,31 @@ fn open(graphs: bool) -> (Arc<CudaBackend>, Device) {
     (backend.clone(), Device::from(backend))
 }
 
+/// Two threads train on one device; each waits while the other one records.
+#[test]
+fn two_trainings_on_one_device_do_not_meet() {
+    if common::device().is_none() {
+        return;
+    }
+    let run = |graphs: bool| {
+        let (backend, device) = open(graphs);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let train = || {
+                let (mut model, data) = (network(&device), data(&device));
+                let mut training = model.compile(Adam::new(0.01), CategoricalCrossentropy, ()).unwrap();
+                let losses = training.fit(&data, options()).unwrap().series("loss");
+                (losses.into_iter().map(f64::to_bits).collect::<Vec<u64>>(), bits(training.model()))
+            };
+            let threads: Vec<_> = (0..2).map(|_| scope.spawn(train)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(results[0], results[1]);
+        let (losses, weights) = results[0].clone();
+        (losses, weights, backend.replays())
+    };
+    same("two threads", 24..=40, run);
+}
+
 /// Everything that a recording has to get right: statistics that are written, dropout twice, sums that are cut.
 fn network(device: &Device) -> Model {
     Sequential::new([12, 12, 2])
