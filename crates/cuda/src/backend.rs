@@ -6,12 +6,12 @@ use crate::context::Context;
 use crate::driver::Gpu;
 use crate::memory::Pool;
 use crate::recording::CudaRecording;
-use crate::{cublas, elementwise, layout, pool, product, reduce, softmax, update};
+use crate::{cublas, elementwise, layout, picture, pool, product, reduce, softmax, update};
 use std::sync::Arc;
 use striate_tensor::{
     Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Epilogue, HostBuffer, Key, MAX_RANK, MatmulGeometry,
-    MemoryStats, PadGeometry, Parameter, PoolGeometry, Precision, Recording, ReduceOp, Result, Shape, Storage, Tensor,
-    UnaryOp, UpdateRule,
+    MemoryStats, PadGeometry, Parameter, PoolGeometry, Precision, Recording, ReduceOp, Resampling, Result, Shape,
+    Storage, Tensor, UnaryOp, UpdateRule,
 };
 
 /// How a [`CudaBackend`] runs.
@@ -208,6 +208,14 @@ impl Backend for CudaBackend {
 
     fn dropout(&self, x: &Tensor, rate: f32, key: Key) -> Result<Storage> {
         elementwise::dropout(&self.context, x, rate, key)
+    }
+
+    fn resamples(&self) -> bool {
+        true
+    }
+
+    fn resample(&self, pictures: &Tensor, how: &Resampling<'_>) -> Result<Storage> {
+        picture::resample(&self.context, pictures, how)
     }
 
     fn matmul(&self, a: &Tensor, b: &Tensor, g: &MatmulGeometry, epilogue: Epilogue<'_>) -> Result<Storage> {

@@ -10,6 +10,7 @@ mod driver;
 mod elementwise;
 mod layout;
 mod memory;
+mod picture;
 mod pool;
 mod product;
 mod recording;

@@ -4,10 +4,11 @@ use crate::activation::Activation;
 use crate::buffer::HostBuffer;
 use crate::conv::ConvGeometry;
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pool::PoolGeometry;
 use crate::random::Key;
 use crate::recording::Recording;
+use crate::resample::Resampling;
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::Storage;
 use crate::tensor::Tensor;
@@ -355,6 +356,26 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Element i is kept where `key.word(i) ≥ round(rate · 2³²)`; the backward pass is the same call on the gradient, so no mask is
     /// kept. Also DropConnect's, on weights.
     fn dropout(&self, x: &Tensor, rate: f32, key: Key) -> Result<Storage>;
+
+    // --- pictures ---------------------------------------------------------------------------------------------
+
+    /// Whether the back end has [`Backend::resample`]; a host whose processor does as well leaves it out.
+    fn resamples(&self) -> bool {
+        false
+    }
+    /// Pictures of bytes (n, height, width, channels) seen through matrices, as float32 of the same shape.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the back end does not have it.
+    fn resample(&self, pictures: &Tensor, how: &Resampling<'_>) -> Result<Storage> {
+        let _ = (pictures, how);
+        Err(Error::device(
+            self.name(),
+            "a device must resample pictures by itself",
+            "one that does not",
+            "see resamples",
+        ))
+    }
 
     // --- products ---------------------------------------------------------------------------------------------
 
