@@ -99,7 +99,7 @@ impl Training<'_> {
         let gradients = self.gradients_of(&variables, &mut gradients)?;
         // The optimizer writes in place: nothing else may hold the weights.
         drop((variables, inputs, outputs, loss));
-        self.model.apply_updates(&run)?;
+        self.keep_statistics(&run)?;
         self.optimize(&gradients)?;
         Ok(value)
     }

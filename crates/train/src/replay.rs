@@ -8,6 +8,7 @@
 use crate::fit::{Passed, finite};
 use crate::training::Training;
 use striate_data::Batch;
+use striate_nn::Run;
 use striate_tensor::{Error, Key, Recording, Result, Shape, Take, Tensor};
 
 /// How far a training has got with its recording.
@@ -168,6 +169,16 @@ impl Training<'_> {
             return Err(Error::argument("recording", "weights must be changed where they are", "a new one", ""));
         }
         Ok(Recorded { form, batch, loss, output, folds, places, written, recording })
+    }
+
+    /// Takes over the statistics of a step that was not replayed; where they are, if a recording counts on that.
+    pub(crate) fn keep_statistics(&mut self, run: &Run) -> Result<()> {
+        if let Replays::Ready(recorded) = &self.replays
+            && recorded.written.iter().all(|&i| self.model.is_sole_owner(i))
+        {
+            return self.model.assign_updates(run, &mut |to, from| recorded.recording.assign(to, from)).map(|_| ());
+        }
+        self.model.apply_updates(run)
     }
 
     /// Where all that a step reads and writes is.
