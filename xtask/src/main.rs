@@ -45,8 +45,9 @@ enum Task {
         /// Run them on an emulated device instead: threads as fibers on the CPU. Needs g++.
         #[arg(long)]
         emulate: bool,
-        /// Run them under compute-sanitizer, which comes with NVIDIA's toolkit.
-        #[arg(long, conflicts_with = "emulate")]
+        /// Run them under compute-sanitizer, which comes with NVIDIA's toolkit. Emulated: in more orders of threads, and memory that was freed
+        /// is watched too.
+        #[arg(long)]
         sanitize: bool,
         /// Fail with code 1 rather than 2 where there is no GPU.
         #[arg(long, conflicts_with = "emulate")]

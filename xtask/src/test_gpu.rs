@@ -15,7 +15,7 @@ pub struct Options {
 
 /// Runs it: 0 if all is well, 1 if a test failed, 2 if there is nothing to run the tests on.
 pub fn run(root: &Path, options: &Options) -> ExitCode {
-    let result = if options.emulate { emulated(root, options.order) } else { on_gpu(root, options) };
+    let result = if options.emulate { emulated(root, options) } else { on_gpu(root, options) };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
@@ -69,32 +69,45 @@ fn tests(mut command: Command) -> Result<ExitCode, String> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn emulated(root: &Path, order: Option<u32>) -> Result<ExitCode, String> {
+fn emulated(root: &Path, options: &Options) -> Result<ExitCode, String> {
     let compiler = std::env::var("CUEMU_CXX").unwrap_or_else(|_| "g++".into());
     if Command::new(&compiler).arg("--version").output().is_err() {
         println!("no test was run: the emulator compiles kernels with {compiler}, which is not installed");
         return Ok(ExitCode::from(2));
     }
-    let folder = links(root)?;
+    let (folder, alone) = links(root)?;
     println!("EMULATED on the CPU: this shows that results are right, and nothing about speed");
-    // Each order of threads hides other mistakes; lazily done work shows a missing wait, memory of exact sizes a write beside a tensor.
-    let runs = match order {
-        Some(order) => vec![(order, false, false)],
-        None => vec![(0, false, false), (1, false, true), (7, true, false)],
+    // Each order of threads hides other mistakes; lazily done work shows a missing wait, memory of exact sizes a write beside a tensor. Once
+    // there is no cuBLAS, and once every training records its steps.
+    let mut runs = match options.order {
+        Some(order) => vec![(order, false, false, true, false)],
+        None => vec![(0, false, false, true, false), (1, false, true, false, false), (7, true, false, true, true)],
     };
-    for (order, lazy, pooled) in runs {
+    if options.sanitize {
+        // No cache of memory: what is freed is freed.
+        runs.iter_mut().for_each(|run| run.2 = false);
+        if options.order.is_none() {
+            runs.extend([(13, true, false, false, true), (42, false, false, true, true)]);
+        }
+    }
+    for (order, lazy, pooled, with_cublas, graphs) in runs {
         println!(
-            "threads in order {order}{}{}",
+            "threads in order {order}{}{}{}{}{}",
             if lazy { ", work done lazily" } else { "" },
-            if pooled { ", memory pooled" } else { ", memory of exact sizes" }
+            if pooled { ", memory pooled" } else { ", memory of exact sizes" },
+            if with_cublas { "" } else { ", without cuBLAS" },
+            if graphs { ", steps replayed" } else { "" },
+            if options.sanitize { ", freed memory watched" } else { "" }
         );
         let mut command = cargo_command(root, &TESTS);
         command
-            .env("LD_LIBRARY_PATH", &folder)
+            .env("LD_LIBRARY_PATH", if with_cublas { &folder } else { &alone })
             .env("STRIATE_REQUIRE_CUDA", "1")
             .env("STRIATE_CUDA_CACHE", folder.join("cubins"))
             .env("STRIATE_CUDA_POOL", if pooled { "on" } else { "off" })
+            .env("STRIATE_CUDA_GRAPHS", if graphs { "on" } else { "off" })
             .env("CUEMU_CACHE", folder.join("compiled"))
+            .env("CUEMU_STRICT", if options.sanitize { "1" } else { "0" })
             .env("CUEMU_ORDER", order.to_string())
             .env("CUEMU_LAZY", if lazy { "1" } else { "0" });
         if tests(command)? != ExitCode::SUCCESS {
@@ -115,8 +128,8 @@ fn emulated(root: &Path, order: Option<u32>) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the emulator; gives a folder in which it has the names of NVIDIA's libraries.
-fn links(root: &Path) -> Result<PathBuf, String> {
+/// Builds the emulator; gives a folder in which it has the names of NVIDIA's libraries, and one in which cuBLAS is missing.
+fn links(root: &Path) -> Result<(PathBuf, PathBuf), String> {
     let messages = cargo_output(
         root,
         &["build", "-p", "striate-cuda-emu", "--quiet", "--message-format", "json-render-diagnostics"],
@@ -129,11 +142,23 @@ fn links(root: &Path) -> Result<PathBuf, String> {
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .find(|file| file.extension().is_some_and(|extension| extension == "so"))
         .ok_or("cargo named no library; the emulator runs on Linux")?;
-    let folder = library.parent().unwrap_or(root).join("cuda-emulated");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for name in ["libcuda.so", "libnvrtc.so"] {
-        let link = folder.join(name);
-        std::fs::copy(&library, &link).map_err(|error| format!("{}: {error}", link.display()))?;
-    }
-    Ok(folder)
+    let made = |folder: &str, names: &[&str]| -> Result<PathBuf, String> {
+        let folder = library.parent().unwrap_or(root).join(folder);
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        // One file under several names: loaded under each of them it is one library, with one device's state.
+        for (i, name) in names.iter().enumerate() {
+            let link = folder.join(name);
+            let _ = std::fs::remove_file(&link);
+            let made = match i {
+                0 => std::fs::copy(&library, &link).map(|_| ()),
+                _ => std::fs::hard_link(folder.join(names[0]), &link),
+            };
+            made.map_err(|error| format!("{}: {error}", link.display()))?;
+        }
+        Ok(folder)
+    };
+    Ok((
+        made("cuda-emulated", &["libcuda.so", "libnvrtc.so", "libcublas.so"])?,
+        made("cuda-emulated-alone", &["libcuda.so", "libnvrtc.so"])?,
+    ))
 }

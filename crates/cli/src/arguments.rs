@@ -33,6 +33,18 @@ pub struct Cli {
     /// How convolutions are computed; auto decides by shape.
     #[arg(long, global = true, value_name = "ALGORITHM", default_value = "auto")]
     pub conv_algorithm: ConvAlgorithmName,
+    /// How a CUDA device computes products; the CPU computes in f32.
+    #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
+    pub precision: PrecisionName,
+}
+
+/// How products of numbers are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    /// In float32 throughout.
+    F32,
+    /// By tensor cores, on factors rounded to 10 bits after the leading one: faster, and less exact.
+    Tf32,
 }
 
 /// The algorithms of a convolution.

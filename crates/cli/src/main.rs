@@ -11,11 +11,11 @@ mod profile;
 mod recipes;
 mod serve;
 
-use arguments::{Cli, Command, ConvAlgorithmName};
+use arguments::{Cli, Command, ConvAlgorithmName, PrecisionName};
 use clap::Parser;
 use output::Output;
 use std::process::ExitCode;
-use striate::tensor::ConvAlgorithm;
+use striate::tensor::{ConvAlgorithm, Precision};
 use striate::{DeviceOptions, Result};
 
 fn main() -> ExitCode {
@@ -37,7 +37,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         ConvAlgorithmName::Direct => ConvAlgorithm::Direct,
         ConvAlgorithmName::Winograd => ConvAlgorithm::Winograd,
     };
-    let options = DeviceOptions { name: cli.device, threads: cli.threads, conv_algorithm };
+    let precision = match cli.precision {
+        PrecisionName::F32 => Precision::F32,
+        PrecisionName::Tf32 => Precision::Tf32,
+    };
+    let options = DeviceOptions { name: cli.device, threads: cli.threads, conv_algorithm, precision };
     striate::set_device(striate::open_device(&options)?)?;
     match cli.command {
         Command::Train(arguments) => commands::train::run(&arguments, &output),

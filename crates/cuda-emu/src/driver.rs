@@ -3,12 +3,12 @@
 use crate::export;
 use crate::module::{Kernel, Module, elf_length};
 use crate::settings::settings;
-use crate::state::{Refusal, Work, state};
+use crate::state::{Captured, Range, Refusal, Work, state};
 use cudarc::driver::sys::{
-    self as real, CUcontext, CUdevice, CUdevice_attribute_enum as Attribute, CUdeviceptr, CUfunction, CUmodule,
-    CUresult, CUstream,
+    self as real, CUcontext, CUdevice, CUdevice_attribute_enum as Attribute, CUdeviceptr, CUevent, CUfunction, CUgraph,
+    CUgraphExec, CUmodule, CUresult, CUstream, CUstreamCaptureMode_enum as CaptureMode,
 };
-use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ushort, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ulonglong, c_ushort, c_void};
 
 fn code(result: Result<(), Refusal>) -> CUresult {
     match result {
@@ -16,6 +16,10 @@ fn code(result: Result<(), Refusal>) -> CUresult {
         Err(Refusal::Invalid) => CUresult::CUDA_ERROR_INVALID_VALUE,
         Err(Refusal::OutOfMemory) => CUresult::CUDA_ERROR_OUT_OF_MEMORY,
         Err(Refusal::Failed) => CUresult::CUDA_ERROR_LAUNCH_FAILED,
+        Err(Refusal::InCapture) => CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+        Err(Refusal::Isolated) => CUresult::CUDA_ERROR_STREAM_CAPTURE_ISOLATION,
+        Err(Refusal::Spoilt) => CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
+        Err(Refusal::NoCapture) => CUresult::CUDA_ERROR_STREAM_CAPTURE_UNMATCHED,
     }
 }
 
@@ -96,6 +100,78 @@ export! {
         code(state().finish(stream as u64))
     }
 
+    fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: c_uint) -> CUresult {
+        if flags != 0 { CUresult::CUDA_ERROR_INVALID_VALUE } else { code(state().wait(stream as u64, event as u64)) }
+    }
+
+    fn cuStreamBeginCapture_v2(stream: CUstream, mode: CaptureMode) -> CUresult {
+        // The other modes have other rules, which are not played.
+        match mode {
+            CaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL => code(state().begin_capture(stream as u64)),
+            _ => CUresult::CUDA_ERROR_INVALID_VALUE,
+        }
+    }
+
+    fn cuStreamEndCapture(stream: CUstream, graph: *mut CUgraph) -> CUresult {
+        *graph = std::ptr::null_mut();
+        code(state().end_capture(stream as u64).map(|work| *graph = Box::into_raw(Box::new(work)).cast()))
+    }
+
+    fn cuGraphInstantiateWithFlags(made: *mut CUgraphExec, graph: CUgraph, flags: c_ulonglong) -> CUresult {
+        if flags != 0 {
+            return CUresult::CUDA_ERROR_INVALID_VALUE;
+        }
+        let work: &Vec<Captured> = &*graph.cast();
+        *made = Box::into_raw(Box::new(work.clone())).cast();
+        CUresult::CUDA_SUCCESS
+    }
+
+    fn cuGraphDestroy(graph: CUgraph) -> CUresult {
+        drop(Box::from_raw(graph.cast::<Vec<Captured>>()));
+        CUresult::CUDA_SUCCESS
+    }
+
+    fn cuGraphLaunch(graph: CUgraphExec, stream: CUstream) -> CUresult {
+        let work: &Vec<Captured> = &*graph.cast();
+        code(state().launch(stream as u64, work))
+    }
+
+    fn cuGraphExecDestroy(graph: CUgraphExec) -> CUresult {
+        drop(Box::from_raw(graph.cast::<Vec<Captured>>()));
+        CUresult::CUDA_SUCCESS
+    }
+
+    fn cuEventCreate(event: *mut CUevent, _flags: c_uint) -> CUresult {
+        *event = Box::into_raw(Box::new(0u64)).cast();
+        state().make_event(*event as u64);
+        CUresult::CUDA_SUCCESS
+    }
+
+    fn cuEventDestroy_v2(event: CUevent) -> CUresult {
+        let known = code(state().end_event(event as u64));
+        if known == CUresult::CUDA_SUCCESS {
+            drop(Box::from_raw(event.cast::<u64>()));
+        }
+        known
+    }
+
+    fn cuEventRecord(event: CUevent, stream: CUstream) -> CUresult {
+        code(state().record(event as u64, stream as u64))
+    }
+
+    fn cuEventSynchronize(event: CUevent) -> CUresult {
+        code(state().wait_for_event(event as u64))
+    }
+
+    fn cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _flags: c_uint) -> CUresult {
+        let made = state().allocate_pinned(bytes);
+        code(made.map(|made| *address = std::ptr::with_exposed_provenance_mut(made as usize)))
+    }
+
+    fn cuMemFreeHost(address: *mut c_void) -> CUresult {
+        code(state().free_pinned(address as u64))
+    }
+
     fn cuMemAlloc_v2(address: *mut CUdeviceptr, bytes: usize) -> CUresult {
         code(state().allocate(bytes).map(|made| *address = made))
     }
@@ -105,6 +181,10 @@ export! {
     }
 
     fn cuMemcpyHtoDAsync_v2(to: CUdeviceptr, from: *const c_void, bytes: usize, stream: CUstream) -> CUresult {
+        let range = Range { address: from as u64, bytes };
+        if state().is_pinned(range) {
+            return code(state().give(stream as u64, Work::Pull { to, from: range.address, bytes }));
+        }
         // Pageable memory is read before the call returns, as the driver does.
         let bytes = std::slice::from_raw_parts(from.cast::<u8>(), bytes).to_vec();
         code(state().give(stream as u64, Work::Write { to, bytes }))
@@ -131,6 +211,9 @@ export! {
     }
 
     fn cuModuleLoadData(module: *mut CUmodule, image: *const c_void) -> CUresult {
+        if state().outside_capture("code is loaded").is_err() {
+            return CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+        }
         let Some(length) = elf_length(image.cast()) else { return CUresult::CUDA_ERROR_INVALID_IMAGE };
         match Module::load(std::slice::from_raw_parts(image.cast::<u8>(), length)) {
             Ok(loaded) => {
@@ -211,6 +294,10 @@ export! {
             CUresult::CUDA_ERROR_INVALID_CONTEXT => c"CUDA_ERROR_INVALID_CONTEXT",
             CUresult::CUDA_ERROR_NOT_FOUND => c"CUDA_ERROR_NOT_FOUND",
             CUresult::CUDA_ERROR_LAUNCH_FAILED => c"CUDA_ERROR_LAUNCH_FAILED",
+            CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED => c"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+            CUresult::CUDA_ERROR_STREAM_CAPTURE_ISOLATION => c"CUDA_ERROR_STREAM_CAPTURE_ISOLATION",
+            CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED => c"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+            CUresult::CUDA_ERROR_STREAM_CAPTURE_UNMATCHED => c"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED",
             _ => c"CUDA_ERROR",
         };
         *name = text.as_ptr();

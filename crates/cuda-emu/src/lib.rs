@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod compiler;
+mod cublas;
 mod driver;
 mod module;
 mod settings;
@@ -14,7 +15,7 @@ macro_rules! export {
         $(#[$meta])*
         #[allow(unused_unsafe, clippy::too_many_arguments)] // some bodies have no unsafe operation; the lists are NVIDIA's
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+        pub(crate) unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             // SAFETY: the caller keeps to the contract of NVIDIA's function of this name: pointers are null or point to room for what is read
             // or written there, and handles are those that functions of this library gave.
             unsafe { $($body)* }

@@ -8,6 +8,8 @@ pub(crate) struct Settings {
     pub(crate) bytes: usize,
     pub(crate) order: u32,
     pub(crate) lazy: bool,
+    /// Whether freed memory is kept for a while, to see who still uses it.
+    pub(crate) strict: bool,
 }
 
 pub(crate) fn settings() -> &'static Settings {
@@ -22,6 +24,7 @@ pub(crate) fn settings() -> &'static Settings {
             bytes: number("CUEMU_MEM_MB", 4096) << 20,
             order: number("CUEMU_ORDER", 0) as u32,
             lazy: number("CUEMU_LAZY", 0) != 0,
+            strict: number("CUEMU_STRICT", 0) != 0,
         }
     })
 }

@@ -2,7 +2,8 @@
 
 use crate::compiler::{compile, kernels};
 use crate::module::Module;
-use crate::state::{Refusal, Work, state};
+use crate::state::{Refusal, State, Work, state};
+use cudarc::cublas::sys::{cublasMath_t, cublasOperation_t, cublasStatus_t};
 use std::sync::Mutex;
 
 /// Tests change the one state of the process, so they take turns.
@@ -128,6 +129,31 @@ fn what_nvrtc_does_not_declare_is_refused() {
 }
 
 #[test]
+fn memory_that_was_freed_is_still_watched_where_that_is_asked_for() {
+    if std::process::Command::new("g++").arg("--version").output().is_err() {
+        return;
+    }
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Through a table, as an optimizer's kernel finds its weights: the parameter itself points to memory that is alive.
+    let body = "extern \"C\" __global__ void k(A a) { (*(float**)a.x)[threadIdx.x] = 1.0f; }";
+    let kernel = Module::load(&compile("test.cu", &format!("{HEAD}{body}")).unwrap()).unwrap().kernel("k").unwrap();
+    let mut state = state();
+    state.strict = Some(true);
+    let (x, table) = (state.allocate(256).unwrap(), state.allocate(8).unwrap());
+    state.give(0, Work::Write { to: table, bytes: x.to_ne_bytes().to_vec() }).unwrap();
+    let launch = |to: u64| Work::Launch { kernel, grid: [1, 1, 1], block: [64, 1, 1], arguments: vec![to, 64] };
+    let run = |state: &mut State, to: u64| state.give(0, launch(to)).and_then(|()| state.finish(0));
+    run(&mut state, table).unwrap();
+    state.free(x).unwrap();
+    assert_eq!(run(&mut state, table), Err(Refusal::Failed));
+    assert_eq!(state.failed.take().unwrap(), "k wrote to memory of 256 bytes that was freed");
+    assert_eq!(run(&mut state, x), Err(Refusal::Failed));
+    assert_eq!(state.failed.take().unwrap(), "k is given memory that was freed");
+    state.free(table).unwrap();
+    state.strict = None;
+}
+
+#[test]
 fn memory_ends_and_is_not_freed_twice() {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut state = state();
@@ -136,6 +162,184 @@ fn memory_ends_and_is_not_freed_twice() {
     assert_eq!(state.give(0, Work::Write { to: x + 1, bytes: vec![0; 100] }), Err(Refusal::Invalid));
     assert_eq!(state.free(x), Ok(()));
     assert_eq!(state.free(x), Err(Refusal::Invalid));
+}
+
+/// What 64 floats hold after a copy from pinned memory in one stream and a kernel in another, with the work done as late as allowed.
+fn two_streams(is_ordered: bool, is_overwritten: bool) -> Option<Result<Vec<f32>, String>> {
+    if std::process::Command::new("g++").arg("--version").output().is_err() {
+        return None;
+    }
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let double = format!("{HEAD}extern \"C\" __global__ void k(A a) {{ a.x[threadIdx.x] *= 2.0f; }}");
+    let kernel = Module::load(&compile("test.cu", &double).unwrap()).unwrap().kernel("k").unwrap();
+    let mut state = state();
+    state.lazy = Some(true);
+    let (x, pinned) = (state.allocate(256).unwrap(), state.allocate_pinned(256).unwrap());
+    // SAFETY: pinned memory is host memory of 256 bytes.
+    let floats = unsafe { std::slice::from_raw_parts_mut(pinned as *mut f32, 64) };
+    floats.fill(1.5);
+    let (copies, compute, event) = (10, 11, 12);
+    state.make_event(event);
+    state.give(copies, Work::Pull { to: x, from: pinned, bytes: 256 }).unwrap();
+    state.record(event, copies).unwrap();
+    if is_overwritten {
+        floats.fill(7.0);
+    }
+    if is_ordered {
+        state.wait(compute, event).unwrap();
+    }
+    let work = Work::Launch { kernel, grid: [1, 1, 1], block: [64, 1, 1], arguments: vec![x, 64] };
+    let mut values = vec![0f32; 64];
+    // SAFETY: 64 floats have 256 bytes.
+    let read =
+        state.give(compute, work).and_then(|()| unsafe { state.read(compute, values.as_mut_ptr().cast(), x, 256) });
+    let result = match read {
+        Ok(()) => Ok(values),
+        Err(_) => Err(state.failed.take().unwrap()),
+    };
+    state.lazy = None;
+    state.end_event(event).unwrap();
+    state.free(x).unwrap();
+    state.free_pinned(pinned).unwrap();
+    Some(result)
+}
+
+#[test]
+fn streams_that_an_event_orders_may_share_memory() {
+    let Some(result) = two_streams(true, false) else { return };
+    assert_eq!(result.unwrap(), [3.0; 64]);
+}
+
+#[test]
+fn a_missing_wait_between_streams_is_caught() {
+    let Some(result) = two_streams(false, false) else { return };
+    let said = result.unwrap_err();
+    assert!(said.contains("k may run beside a copy from pinned memory of another stream"), "{said}");
+}
+
+#[test]
+fn pinned_memory_that_is_written_before_its_copy_shows() {
+    let Some(result) = two_streams(true, true) else { return };
+    assert_eq!(result.unwrap(), [14.0; 64]);
+}
+
+#[test]
+fn what_the_host_waited_for_is_done_before_what_it_gives_next() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut state = state();
+    let x = state.allocate(8).unwrap();
+    let set = |to: u64| Work::Set { to, pattern: vec![1], count: 8 };
+    state.give(20, set(x)).unwrap();
+    state.finish(20).unwrap();
+    state.give(21, set(x)).unwrap();
+    assert_eq!(state.give(20, set(x)), Err(Refusal::Failed));
+    assert!(state.failed.take().unwrap().contains("a fill may run beside a fill"));
+    state.free(x).unwrap();
+}
+
+#[test]
+fn captured_work_is_done_when_it_is_launched_and_as_often() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut state = state();
+    let (x, y) = (state.allocate(8).unwrap(), state.allocate(8).unwrap());
+    let set = |to: u64, byte: u8| Work::Set { to, pattern: vec![byte], count: 8 };
+    let read = |state: &mut State, from: u64| {
+        let mut bytes = [0u8; 8];
+        // SAFETY: there is room for 8 bytes.
+        unsafe { state.read(30, bytes.as_mut_ptr(), from, 8).unwrap() };
+        bytes[0]
+    };
+    state.give(30, set(x, 1)).unwrap();
+    state.begin_capture(30).unwrap();
+    state.give(30, Work::Copy { to: y, from: x, bytes: 8 }).unwrap();
+    let work = state.end_capture(30).unwrap();
+    assert_eq!(read(&mut state, y), 0xff);
+    for byte in [3, 4] {
+        state.give(30, set(x, byte)).unwrap();
+        state.launch(30, &work).unwrap();
+        assert_eq!(read(&mut state, y), byte);
+    }
+    state.free(x).unwrap();
+    assert_eq!(state.launch(30, &work), Err(Refusal::Failed));
+    assert!(state.failed.take().unwrap().contains("memory that was freed"));
+    state.free(y).unwrap();
+}
+
+#[test]
+fn what_a_capture_must_not_hold_spoils_it() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut state = state();
+    let (x, event) = (state.allocate(8).unwrap(), 42);
+    state.make_event(event);
+    state.record(event, 31).unwrap();
+    // SAFETY: there is room for 8 bytes.
+    let read: Deed = |state, x| unsafe { state.read(30, [0u8; 8].as_mut_ptr(), x, 8) };
+    type Deed = fn(&mut State, u64) -> Result<(), Refusal>;
+    let deeds: [(&str, Deed, Refusal); 6] = [
+        ("allocating", |state, _| state.allocate(8).map(|_| ()), Refusal::InCapture),
+        ("freeing", |state, x| state.free(x), Refusal::InCapture),
+        ("waiting on the host", |state, _| state.finish(30), Refusal::InCapture),
+        ("reading", read, Refusal::InCapture),
+        ("uploading", |state, x| state.give(30, Work::Write { to: x, bytes: vec![0; 8] }), Refusal::InCapture),
+        ("waiting for an event from outside", |state, _| state.wait(30, 42), Refusal::Isolated),
+    ];
+    for (name, deed, refusal) in deeds {
+        state.begin_capture(30).unwrap();
+        assert_eq!(deed(&mut state, x), Err(refusal), "{name}");
+        let set = Work::Set { to: x, pattern: vec![1], count: 8 };
+        assert_eq!(state.give(30, set), Err(Refusal::Spoilt), "{name}");
+        assert_eq!(state.end_capture(30).err(), Some(Refusal::Spoilt), "{name}");
+    }
+    assert_eq!(state.end_capture(30).err(), Some(Refusal::NoCapture));
+    state.end_event(event).unwrap();
+    state.free(x).unwrap();
+}
+
+/// Status of a product by cuBLAS of 2 by 3 and 3 by 4 numbers with this leading dimension of the first, and the result.
+fn product(pitch: i32, tf32: bool) -> (cublasStatus_t, Vec<f32>) {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let buffers = [6, 12, 8].map(|n| state().allocate(4 * n).unwrap());
+    for (buffer, n) in [(buffers[0], 6u8), (buffers[1], 12)] {
+        let bytes = (0..n).flat_map(|i| (f32::from(i) + 1.0 + 2f32.powi(-12)).to_ne_bytes()).collect();
+        state().give(0, Work::Write { to: buffer, bytes }).unwrap();
+    }
+    let mut handle = std::ptr::null_mut();
+    let at = |i: usize| std::ptr::with_exposed_provenance_mut::<f32>(buffers[i] as usize);
+    let none = cublasOperation_t::CUBLAS_OP_N;
+    // SAFETY: the buffers have room for the sizes, or the call is refused.
+    let status = unsafe {
+        use crate::cublas::*;
+        cublasCreate_v2(&mut handle);
+        let mode = if tf32 { cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH } else { cublasMath_t::CUBLAS_DEFAULT_MATH };
+        cublasSetMathMode(handle, mode);
+        let status = cublasSgemm_v2(handle, none, none, 2, 4, 3, &1.0, at(0), pitch, at(1), 3, &0.0, at(2), 2);
+        cublasDestroy_v2(handle);
+        status
+    };
+    let mut values = vec![0f32; 8];
+    // SAFETY: 8 floats have 32 bytes.
+    unsafe { state().read(0, values.as_mut_ptr().cast(), buffers[2], 32).unwrap() };
+    buffers.iter().for_each(|&buffer| state().free(buffer).unwrap());
+    (status, values)
+}
+
+#[test]
+fn products_are_by_columns_and_tf32_rounds_their_factors() {
+    let (status, values) = product(2, true);
+    assert_eq!(status, cublasStatus_t::CUBLAS_STATUS_SUCCESS);
+    // Column-major: a is 1 3 5 over 2 4 6, the first column of b is 1 2 3; 1 + 2⁻¹² is 1.
+    assert_eq!(values, [22.0, 28.0, 49.0, 64.0, 76.0, 100.0, 103.0, 136.0]);
+    let (_, exact) = product(2, false);
+    assert!(exact.iter().zip(&values).all(|(exact, rounded)| exact > rounded && exact - rounded < 0.02), "{exact:?}");
+}
+
+#[test]
+fn products_that_reach_too_far_or_have_too_short_columns_are_refused() {
+    for pitch in [1, 3] {
+        let (status, values) = product(pitch, false);
+        assert_eq!(status, cublasStatus_t::CUBLAS_STATUS_INVALID_VALUE);
+        assert!(values.iter().all(|v| v.is_nan()), "{values:?}");
+    }
 }
 
 #[test]

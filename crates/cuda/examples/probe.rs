@@ -6,6 +6,7 @@ use striate_tensor::Backend;
 fn main() -> ExitCode {
     for library in striate_cuda::libraries() {
         let state = match (library.found, library.missing.is_empty()) {
+            (false, _) if !library.required => "missing, which is no hindrance".to_string(),
             (false, _) => "missing".to_string(),
             (true, true) => "found".to_string(),
             (true, false) => format!("found, but without {}", library.missing.join(", ")),

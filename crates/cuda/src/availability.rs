@@ -1,6 +1,7 @@
 //! What of CUDA a machine has, found out without a panic.
 
-use crate::driver;
+use crate::{cublas, driver};
+use cudarc::cublas::sys as blas;
 use cudarc::driver::sys as cuda;
 use cudarc::nvrtc::sys as nvrtc;
 use std::fmt;
@@ -12,7 +13,7 @@ use striate_tensor::Error;
 pub enum Unavailable {
     /// The driver's library, `libcuda.so.1`, cannot be loaded: there is no NVIDIA driver.
     NoDriver,
-    /// A library of the toolkit cannot be loaded; its short name, `nvrtc`.
+    /// A library of the toolkit cannot be loaded; its short name, `nvrtc` or `cublas`.
     NoLibrary(&'static str),
     /// The driver runs but sees no device.
     NoDevice,
@@ -50,9 +51,12 @@ pub enum Unavailable {
 pub(crate) const LEAST_CAPABILITY: u32 = 75;
 
 impl Unavailable {
-    fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Unavailable::NoDriver => "install NVIDIA's driver, or use --device cpu",
+            Unavailable::NoLibrary("cublas") => {
+                "install NVIDIA's CUDA toolkit, or its pip package nvidia-cublas with its lib folder on LD_LIBRARY_PATH; or use --precision f32"
+            }
             Unavailable::NoLibrary(_) => {
                 "install NVIDIA's CUDA toolkit, or its pip package nvidia-cuda-nvrtc with its lib folder on LD_LIBRARY_PATH"
             }
@@ -90,8 +94,10 @@ impl std::error::Error for Unavailable {}
 /// A library that the back end loads at run time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Library {
-    /// The short name: `cuda` is the driver, `nvrtc` the compiler of kernels.
+    /// The short name: `cuda` is the driver, `nvrtc` the compiler of kernels, `cublas` NVIDIA's matrix products.
     pub name: &'static str,
+    /// Whether there is no device without it.
+    pub required: bool,
     /// What it is for, for people.
     pub purpose: &'static str,
     /// Whether it can be loaded.
@@ -102,25 +108,41 @@ pub struct Library {
 
 /// Every library the back end uses, found or not.
 pub fn libraries() -> Vec<Library> {
-    // SAFETY: loading a library runs its initialisers; these are NVIDIA's libraries or what the user put in their place.
-    let (driver, compiler) = unsafe { (cuda::is_culib_present(), nvrtc::is_culib_present()) };
-    let lacks = |library: &'static str, names: &[&'static str]| -> Vec<&'static str> {
-        names.iter().copied().filter(|name| !has_symbol(library, name)).collect()
-    };
     vec![
-        Library {
-            name: "cuda",
-            purpose: "NVIDIA's driver",
-            found: driver,
-            missing: if driver { lacks("cuda", driver::SYMBOLS) } else { Vec::new() },
-        },
-        Library {
-            name: "nvrtc",
-            purpose: "compiles kernels at run time",
-            found: compiler,
-            missing: if compiler { lacks("nvrtc", crate::compiler::SYMBOLS) } else { Vec::new() },
-        },
+        library("cuda", "NVIDIA's driver", true, driver::SYMBOLS),
+        library("nvrtc", "compiles kernels at run time", true, crate::compiler::SYMBOLS),
+        library("cublas", "matrix products; without it kernels of the program's own do them", false, cublas::SYMBOLS),
     ]
+}
+
+fn library(name: &'static str, purpose: &'static str, required: bool, symbols: &[&'static str]) -> Library {
+    // SAFETY: loading a library runs its initialisers; these are NVIDIA's libraries or what the user put in their place.
+    let found = unsafe {
+        match name {
+            "cuda" => cuda::is_culib_present(),
+            "cublas" => blas::is_culib_present(),
+            _ => nvrtc::is_culib_present(),
+        }
+    };
+    let lacks = |symbol: &&'static str| found && !has_symbol(name, symbol);
+    Library { name, required, purpose, found, missing: symbols.iter().copied().filter(lacks).collect() }
+}
+
+impl Library {
+    /// What keeps it from being used.
+    fn check(&self) -> Result<(), Unavailable> {
+        match (self.found, self.missing.first()) {
+            (false, _) if self.name == "cuda" => Err(Unavailable::NoDriver),
+            (false, _) => Err(Unavailable::NoLibrary(self.name)),
+            (true, Some(&symbol)) => Err(Unavailable::MissingSymbol { library: self.name, symbol }),
+            (true, None) => Ok(()),
+        }
+    }
+}
+
+/// Whether cuBLAS is there and has every function that is called; what keeps it from being used otherwise.
+pub(crate) fn probe_cublas() -> Result<(), Unavailable> {
+    library("cublas", "", false, cublas::SYMBOLS).check()
 }
 
 /// Whether a library that is present has a function. Must not be asked of one that is absent.
@@ -130,6 +152,7 @@ fn has_symbol(library: &'static str, name: &'static str) -> bool {
     unsafe {
         match library {
             "cuda" => cuda::culib().get::<Any>(name.as_bytes()).is_ok(),
+            "cublas" => blas::culib().get::<Any>(name.as_bytes()).is_ok(),
             _ => nvrtc::culib().get::<Any>(name.as_bytes()).is_ok(),
         }
     }
@@ -147,18 +170,8 @@ fn has_symbol(library: &'static str, name: &'static str) -> bool {
 /// }
 /// ```
 pub fn probe() -> Result<usize, Unavailable> {
-    for library in libraries() {
-        if !library.found {
-            return Err(if library.name == "cuda" {
-                Unavailable::NoDriver
-            } else {
-                Unavailable::NoLibrary(library.name)
-            });
-        }
-        if let Some(&symbol) = library.missing.first() {
-            return Err(Unavailable::MissingSymbol { library: library.name, symbol });
-        }
-    }
+    library("cuda", "", true, driver::SYMBOLS).check()?;
+    library("nvrtc", "", true, crate::compiler::SYMBOLS).check()?;
     driver::count_devices()
 }
 

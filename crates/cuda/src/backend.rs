@@ -5,11 +5,13 @@ use crate::compiler::Compiler;
 use crate::context::Context;
 use crate::driver::Gpu;
 use crate::memory::Pool;
-use crate::{elementwise, layout, pool, product, reduce, softmax, update};
+use crate::recording::CudaRecording;
+use crate::{cublas, elementwise, layout, picture, pool, product, reduce, softmax, update};
 use std::sync::Arc;
 use striate_tensor::{
     Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Epilogue, HostBuffer, Key, MAX_RANK, MatmulGeometry,
-    MemoryStats, PadGeometry, Parameter, PoolGeometry, ReduceOp, Result, Shape, Storage, Tensor, UnaryOp, UpdateRule,
+    MemoryStats, PadGeometry, Parameter, PoolGeometry, Precision, Recording, ReduceOp, Resampling, Result, Shape,
+    Storage, Tensor, UnaryOp, UpdateRule,
 };
 
 /// How a [`CudaBackend`] runs.
@@ -20,26 +22,43 @@ pub struct CudaOptions {
     /// Whether memory of dropped tensors is kept for reuse. Off, each tensor is an allocation of its very size, which memory
     /// checkers want. Default on, unless the environment variable `STRIATE_CUDA_POOL` is `off`.
     pub pooling: bool,
+    /// How products are computed. [`Precision::Tf32`] is for those that cuBLAS does: matrix products, dense layers and 1×1
+    /// convolutions; the kernels of this crate are float32. Default float32.
+    pub precision: Precision,
+    /// Whether cuBLAS is used where it is found. Without it results do not depend on the device or on NVIDIA's version. Default on,
+    /// unless the environment variable `STRIATE_CUDA_LIBRARIES` is `off`.
+    pub libraries: bool,
+    /// Whether training steps are recorded as CUDA graphs and replayed, which gives the same bits. A recording keeps the memory of a step for
+    /// itself. Default off, unless the environment variable `STRIATE_CUDA_GRAPHS` is `on`.
+    pub graphs: bool,
 }
 
 impl Default for CudaOptions {
     fn default() -> Self {
-        let off = std::env::var_os("STRIATE_CUDA_POOL").is_some_and(|value| value == "off");
-        CudaOptions { ordinal: 0, pooling: !off }
+        let on = |name: &str| std::env::var_os(name).is_none_or(|value| value != "off");
+        CudaOptions {
+            ordinal: 0,
+            pooling: on("STRIATE_CUDA_POOL"),
+            precision: Precision::F32,
+            libraries: on("STRIATE_CUDA_LIBRARIES"),
+            graphs: std::env::var_os("STRIATE_CUDA_GRAPHS").is_some_and(|value| value == "on"),
+        }
     }
 }
 
 /// The CUDA back end: every primitive of [`Backend`] in float32; memory and layout in all types.
 #[derive(Debug)]
 pub struct CudaBackend {
-    context: Context,
+    context: Arc<Context>,
+    graphs: bool,
 }
 
 impl CudaBackend {
     /// A back end on a device of this machine, with a stream and memory of its own.
     ///
     /// # Errors
-    /// [`striate_tensor::Error::Device`] that says what is missing: see [`Unavailable`].
+    /// [`striate_tensor::Error::Device`] that says what is missing: see [`Unavailable`]. So does asking for TF32 without cuBLAS or on a
+    /// device older than Ampere.
     pub fn new(options: CudaOptions) -> Result<CudaBackend> {
         let name = format!("cuda:{}", options.ordinal);
         let missing = |missing: Unavailable| missing.for_device(&name);
@@ -52,9 +71,12 @@ impl CudaBackend {
             let (capability, least) = (properties.capability, LEAST_CAPABILITY);
             return Err(missing(Unavailable::TooOld { capability, least }));
         }
+        let with_cublas = cublas::choose(&name, options.libraries, options.precision, properties.capability)?;
+        let with_cublas = with_cublas.then_some(options.precision);
         let gpu = Arc::new(gpu);
         let pool = Pool::new(gpu.clone(), name.clone(), options.pooling);
-        Ok(CudaBackend { context: Context::new(name, gpu, pool, properties, Compiler::new()?)? })
+        let context = Context::new(name, gpu, pool, properties, Compiler::new()?, with_cublas)?;
+        Ok(CudaBackend { context: Arc::new(context), graphs: options.graphs })
     }
 
     /// The driver's CUDA version, (major, minor).
@@ -63,7 +85,17 @@ impl CudaBackend {
         (version / 1000, version % 1000 / 10)
     }
 
-    /// How many kernels were started so far.
+    /// Whether matrix products go to cuBLAS.
+    pub fn uses_cublas(&self) -> bool {
+        self.context.cublas_precision().is_some()
+    }
+
+    /// How many parts of recorded work were replayed so far: two a training step.
+    pub fn replays(&self) -> u64 {
+        self.context.replays()
+    }
+
+    /// How many of this crate's kernels were started so far.
     pub fn launches(&self) -> u64 {
         self.context.launches()
     }
@@ -87,7 +119,10 @@ impl Backend for CudaBackend {
         DeviceInfo {
             name: self.context.name.clone(),
             hardware: properties.name.clone(),
-            isa: format!("sm_{}", properties.capability),
+            isa: match self.context.cublas_precision() {
+                Some(Precision::Tf32) => format!("sm_{}, products in TF32", properties.capability),
+                _ => format!("sm_{}", properties.capability),
+            },
             threads: 0,
         }
     }
@@ -97,7 +132,14 @@ impl Backend for CudaBackend {
     }
 
     fn synchronize(&self) -> Result<()> {
-        self.context.gpu.synchronize()
+        self.context.gpu.synchronize_all()
+    }
+
+    fn record(&self) -> Result<Option<Box<dyn Recording>>> {
+        if !self.graphs {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(CudaRecording::new(self.context.clone())?)))
     }
 
     fn upload(&self, data: HostBuffer) -> Result<Storage> {
@@ -166,6 +208,14 @@ impl Backend for CudaBackend {
 
     fn dropout(&self, x: &Tensor, rate: f32, key: Key) -> Result<Storage> {
         elementwise::dropout(&self.context, x, rate, key)
+    }
+
+    fn resamples(&self) -> bool {
+        true
+    }
+
+    fn resample(&self, pictures: &Tensor, how: &Resampling<'_>) -> Result<Storage> {
+        picture::resample(&self.context, pictures, how)
     }
 
     fn matmul(&self, a: &Tensor, b: &Tensor, g: &MatmulGeometry, epilogue: Epilogue<'_>) -> Result<Storage> {

@@ -1,14 +1,17 @@
 //! What primitives need: the device, its memory, and the kernels by name.
 
 use crate::compiler::Compiler;
+use crate::cublas::Cublas;
 use crate::driver::{Function, Gpu, Module, Properties};
 use crate::memory::{CudaBuffer, Pool};
+use crate::recording::Active;
 use crate::sources::SOURCES;
+use crate::transfer::Uploads;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use striate_tensor::{DType, Error, Result, Storage, Tensor};
+use striate_tensor::{DType, Error, Precision, Result, Storage, Tensor};
 
 /// Blocks of a launch at most: every kernel loops over the whole grid.
 const MOST_BLOCKS: u64 = 8192;
@@ -24,12 +27,28 @@ pub(crate) struct Context {
     pub(crate) name: String,
     pub(crate) gpu: Arc<Gpu>,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) uploads: Uploads,
     pub(crate) properties: Properties,
     compiler: Compiler,
     /// What kernels are compiled for.
     architecture: u32,
     loaded: Mutex<Loaded>,
     launches: AtomicU64,
+    replays: AtomicU64,
+    products: Products,
+    /// What is being recorded.
+    pub(crate) active: Mutex<Option<Active>>,
+    /// Held by the thread that records.
+    pub(crate) turn: Mutex<()>,
+}
+
+/// Who multiplies matrices.
+#[derive(Debug)]
+enum Products {
+    /// The kernels of this crate.
+    Kernels,
+    /// cuBLAS, which is made ready at the first product.
+    Cublas(Precision, Mutex<Option<Arc<Cublas>>>),
 }
 
 impl fmt::Debug for Context {
@@ -42,7 +61,7 @@ impl fmt::Debug for Context {
 pub(crate) fn address(x: &Tensor) -> Result<u64> {
     let buffer = x.storage().as_device().and_then(|buffer| buffer.as_any().downcast_ref::<CudaBuffer>());
     let buffer = buffer.ok_or_else(|| foreign(x))?;
-    Ok(buffer.address() + (x.offset() * x.dtype().size()) as u64)
+    Ok(buffer.ready()? + (x.offset() * x.dtype().size()) as u64)
 }
 
 /// The same for writing: the memory is made the tensor's own first.
@@ -115,10 +134,12 @@ impl Context {
         pool: Arc<Pool>,
         properties: Properties,
         compiler: Compiler,
+        cublas: Option<Precision>,
     ) -> Result<Self> {
         let architecture = compiler.architecture_for(properties.capability)?;
         Ok(Context {
             name,
+            uploads: Uploads::new(gpu.clone()),
             gpu,
             pool,
             properties,
@@ -126,7 +147,31 @@ impl Context {
             architecture,
             loaded: Mutex::default(),
             launches: AtomicU64::new(0),
+            replays: AtomicU64::new(0),
+            active: Mutex::default(),
+            turn: Mutex::default(),
+            products: cublas.map_or(Products::Kernels, |precision| Products::Cublas(precision, Mutex::default())),
         })
+    }
+
+    /// cuBLAS, where products go to it.
+    pub(crate) fn cublas(&self) -> Result<Option<Arc<Cublas>>> {
+        let Products::Cublas(precision, ready) = &self.products else { return Ok(None) };
+        let locked = || ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = &*locked() {
+            return Ok(Some(ready.clone()));
+        }
+        // Made outside of the lock: a thread that waits for a recording to end must hold none.
+        let made = Arc::new(Cublas::new(self.gpu.clone(), &self.pool, *precision, self.properties.capability)?);
+        Ok(Some(locked().get_or_insert(made).clone()))
+    }
+
+    /// The precision in which cuBLAS multiplies; none where it does not.
+    pub(crate) fn cublas_precision(&self) -> Option<Precision> {
+        match &self.products {
+            Products::Kernels => None,
+            Products::Cublas(precision, _) => Some(*precision),
+        }
     }
 
     /// New memory.
@@ -139,26 +184,36 @@ impl Context {
         self.launches.load(Ordering::Relaxed)
     }
 
+    /// Recorded parts done so far.
+    pub(crate) fn replays(&self) -> u64 {
+        self.replays.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_replay(&self) {
+        self.replays.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A kernel; its file is compiled when one of its kernels is first asked for.
     fn function(&self, file: &'static str, kernel: &'static str) -> Result<Function> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&function) = loaded.functions.get(kernel) {
+        let locked = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&function) = locked().functions.get(kernel) {
             return Ok(function);
         }
-        let module = match loaded.modules.get(file) {
-            Some(&module) => module,
+        let known = locked().modules.get(file).copied();
+        // Compiled and loaded outside of the lock: a thread that waits for a recording to end must hold none.
+        let module = match known {
+            Some(module) => module,
             None => {
                 let source = SOURCES.iter().find(|source| source.name == file).ok_or_else(|| {
                     Error::device("cuda", "the file of kernels must exist", file, "this is a defect of striate")
                 })?;
                 let image = self.compiler.cached(file, &source.text(), self.architecture)?;
                 let module = self.gpu.load(&image)?;
-                loaded.modules.insert(file, module);
-                module
+                *locked().modules.entry(file).or_insert(module)
             }
         };
         let function = self.gpu.function(&module, kernel)?;
-        loaded.functions.insert(kernel, function);
+        locked().functions.insert(kernel, function);
         Ok(function)
     }
 

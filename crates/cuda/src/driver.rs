@@ -4,7 +4,10 @@
 use crate::availability::Unavailable;
 use cudarc::driver::sys::{self as cuda, CUcontext, CUdevice, CUdevice_attribute_enum as Attribute, CUresult};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use striate_tensor::{Error, Result};
 
 /// Every function of the driver that is called here.
@@ -21,6 +24,19 @@ pub(crate) const SYMBOLS: &[&str] = &[
     "cuStreamCreate",
     "cuStreamDestroy_v2",
     "cuStreamSynchronize",
+    "cuStreamWaitEvent",
+    "cuStreamBeginCapture_v2",
+    "cuStreamEndCapture",
+    "cuGraphInstantiateWithFlags",
+    "cuGraphLaunch",
+    "cuGraphDestroy",
+    "cuGraphExecDestroy",
+    "cuEventCreate",
+    "cuEventDestroy_v2",
+    "cuEventRecord",
+    "cuEventSynchronize",
+    "cuMemHostAlloc",
+    "cuMemFreeHost",
     "cuMemAlloc_v2",
     "cuMemFree_v2",
     "cuMemcpyHtoDAsync_v2",
@@ -84,12 +100,43 @@ pub(crate) struct Properties {
     pub(crate) driver: u32,
 }
 
-/// A device's primary context with one stream; everything is done in that stream's order.
+/// The streams of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Everything but uploads.
+    Compute,
+    /// Uploads from pinned memory.
+    Copies,
+}
+
+/// A device's primary context with two streams: one that computes, in whose order everything is done, and one that copies what is
+/// uploaded; events put the two in order.
 #[derive(Debug)]
 pub(crate) struct Gpu {
     device: CUdevice,
     context: CUcontext,
     stream: cuda::CUstream,
+    copies: cuda::CUstream,
+    /// Closed while a thread captures: what others do would be captured too, or spoil it.
+    gate: RwLock<()>,
+    /// The thread that captures, by [`token`].
+    capturer: AtomicUsize,
+}
+
+/// A number that tells living threads apart; never 0.
+fn token() -> usize {
+    thread_local!(static PLACE: u8 = const { 0 });
+    PLACE.with(|place| std::ptr::from_ref(place).addr())
+}
+
+/// Inside the context, and no capture of another thread begins meanwhile.
+pub(crate) struct Inside<'a>(#[allow(dead_code)] /* held, not read */ Option<RwLockReadGuard<'a, ()>>);
+
+/// A capture of the computing stream by this thread.
+pub(crate) struct Capture<'a> {
+    gpu: &'a Arc<Gpu>,
+    is_ended: bool,
+    _gate: RwLockWriteGuard<'a, ()>,
 }
 
 // SAFETY: the driver's handles may be used from any thread; each call makes the context current on its own thread first.
@@ -100,7 +147,7 @@ unsafe impl Sync for Gpu {}
 impl Gpu {
     /// The device with this number, which must be below [`count_devices`].
     pub(crate) fn open(ordinal: usize) -> Result<(Gpu, Properties)> {
-        let (mut device, mut context, mut stream) = (0, null_mut(), null_mut());
+        let (mut device, mut context) = (0, null_mut());
         let (mut version, mut label) = (0, [0 as c_char; 256]);
         let attribute = |which: Attribute, device: CUdevice| -> Result<u32> {
             let mut value = 0;
@@ -115,11 +162,14 @@ impl Gpu {
             check("cuDriverGetVersion", cuda::cuDriverGetVersion(&mut version))?;
             check("cuDevicePrimaryCtxRetain", cuda::cuDevicePrimaryCtxRetain(&mut context, device))?;
         }
-        let mut gpu = Gpu { device, context, stream };
-        gpu.enter()?;
-        // SAFETY: the driver writes a handle; 1 is CU_STREAM_NON_BLOCKING.
-        unsafe { check("cuStreamCreate", cuda::cuStreamCreate(&mut stream, 1))? };
-        gpu.stream = stream;
+        let (stream, copies) = (null_mut(), null_mut());
+        let mut gpu = Gpu { device, context, stream, copies, gate: RwLock::new(()), capturer: AtomicUsize::new(0) };
+        drop(gpu.enter()?);
+        // SAFETY: the driver writes handles; 1 is CU_STREAM_NON_BLOCKING.
+        unsafe {
+            check("cuStreamCreate", cuda::cuStreamCreate(&mut gpu.stream, 1))?;
+            check("cuStreamCreate", cuda::cuStreamCreate(&mut gpu.copies, 1))?;
+        }
         let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)?;
         let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)?;
         // SAFETY: the driver ended the text with a zero within its 256 places, which were zero before.
@@ -128,20 +178,131 @@ impl Gpu {
     }
 
     /// Makes the context current on this thread; each call from outside does it first.
-    pub(crate) fn enter(&self) -> Result<()> {
+    ///
+    /// What it gives must not be held while this is called again.
+    pub(crate) fn enter(&self) -> Result<Inside<'_>> {
+        let gate =
+            if self.captures_here() { None } else { Some(self.gate.read().unwrap_or_else(PoisonError::into_inner)) };
         // SAFETY: the context was retained and is released only when this is dropped.
-        check("cuCtxSetCurrent", unsafe { cuda::cuCtxSetCurrent(self.context) })
+        check("cuCtxSetCurrent", unsafe { cuda::cuCtxSetCurrent(self.context) })?;
+        Ok(Inside(gate))
+    }
+
+    /// Whether this thread captures the computing stream.
+    pub(crate) fn captures_here(&self) -> bool {
+        self.capturer.load(Ordering::Acquire) == token()
+    }
+
+    /// Refuses what has no place in a graph, before the driver does.
+    fn not_captured(&self, what: &str) -> Result<()> {
+        if !self.captures_here() {
+            return Ok(());
+        }
+        Err(Error::device("cuda", "work that is recorded must stay on the device and take no new memory", what, ""))
+    }
+
+    /// From here on work is captured instead of done.
+    pub(crate) fn begin_capture(self: &Arc<Self>) -> Result<Capture<'_>> {
+        self.not_captured("a recording inside another")?;
+        let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the context was retained and is released only when this is dropped.
+        check("cuCtxSetCurrent", unsafe { cuda::cuCtxSetCurrent(self.context) })?;
+        let mode = cuda::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream is alive, and nobody else gives it work before the gate opens.
+        check("cuStreamBeginCapture", unsafe { cuda::cuStreamBeginCapture_v2(self.stream, mode) })?;
+        self.capturer.store(token(), Ordering::Release);
+        Ok(Capture { gpu: self, is_ended: false, _gate: gate })
+    }
+
+    /// Does captured work.
+    pub(crate) fn launch_graph(&self, graph: &Graph, which: Which) -> Result<()> {
+        self.not_captured("a recording inside another")?;
+        let _inside = self.enter()?;
+        // SAFETY: the graph is alive, and so is the memory that its work uses, which the recording holds.
+        check("cuGraphLaunch", unsafe { cuda::cuGraphLaunch(graph.exec, self.of(which)) })
+    }
+
+    /// The stream that everything is done in.
+    pub(crate) fn stream(&self) -> cuda::CUstream {
+        self.stream
     }
 
     pub(crate) fn synchronize(&self) -> Result<()> {
-        self.enter()?;
+        self.not_captured("a wait for it")?;
+        let _inside = self.enter()?;
         // SAFETY: the stream lives as long as this.
         check("cuStreamSynchronize", unsafe { cuda::cuStreamSynchronize(self.stream) })
     }
 
+    fn of(&self, which: Which) -> cuda::CUstream {
+        match which {
+            Which::Compute => self.stream,
+            Which::Copies => self.copies,
+        }
+    }
+
+    /// Waits for both streams.
+    pub(crate) fn synchronize_all(&self) -> Result<()> {
+        self.not_captured("a wait for it")?;
+        let inside = self.enter()?;
+        // SAFETY: the stream lives as long as this.
+        check("cuStreamSynchronize", unsafe { cuda::cuStreamSynchronize(self.copies) })?;
+        drop(inside);
+        self.synchronize()
+    }
+
+    /// A new event.
+    pub(crate) fn event(self: &Arc<Self>) -> Result<Event> {
+        let _inside = self.enter()?;
+        let mut event = null_mut();
+        // SAFETY: the driver writes a handle; 2 is CU_EVENT_DISABLE_TIMING.
+        check("cuEventCreate", unsafe { cuda::cuEventCreate(&mut event, 2) })?;
+        Ok(Event { event, gpu: self.clone() })
+    }
+
+    /// The event from now on means all that the stream was given so far.
+    pub(crate) fn record(&self, event: &Event, which: Which) -> Result<()> {
+        self.not_captured("a mark for other streams")?;
+        let _inside = self.enter()?;
+        // SAFETY: event and stream are alive.
+        check("cuEventRecord", unsafe { cuda::cuEventRecord(event.event, self.of(which)) })
+    }
+
+    /// What the stream is given from now on comes after the event.
+    pub(crate) fn wait(&self, which: Which, event: &Event) -> Result<()> {
+        self.not_captured("data that is still on its way")?;
+        let _inside = self.enter()?;
+        // SAFETY: event and stream are alive.
+        check("cuStreamWaitEvent", unsafe { cuda::cuStreamWaitEvent(self.of(which), event.event, 0) })
+    }
+
+    /// Host memory that the device copies from by itself; none where the machine has none to give.
+    pub(crate) fn pinned(self: &Arc<Self>, bytes: usize) -> Result<Option<Pinned>> {
+        let _inside = self.enter()?;
+        let mut address = null_mut();
+        // SAFETY: the driver writes an address.
+        match unsafe { cuda::cuMemHostAlloc(&mut address, bytes, 0) } {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => Ok(None),
+            code => check("cuMemHostAlloc", code).map(|()| Some(Pinned { address, bytes, gpu: self.clone() })),
+        }
+    }
+
+    /// Copies the first `bytes` of pinned memory in the stream of copies; they are read when the stream gets there.
+    ///
+    /// # Safety
+    /// `to` must have room for them, and until an event recorded after this call has passed nobody may use that room outside the stream's order
+    /// or write to the pinned memory.
+    pub(crate) unsafe fn pull(&self, to: u64, from: &Pinned, bytes: usize) -> Result<()> {
+        assert!(bytes <= from.bytes, "a copy of {bytes} bytes from {}", from.bytes);
+        let _inside = self.enter()?;
+        // SAFETY: the caller's promise; the length was checked.
+        check("cuMemcpyHtoDAsync", unsafe { cuda::cuMemcpyHtoDAsync_v2(to, from.address, bytes, self.copies) })
+    }
+
     /// New device memory, or none if the device has none left.
     pub(crate) fn allocate(&self, bytes: usize) -> Result<Option<u64>> {
-        self.enter()?;
+        self.not_captured("new memory")?;
+        let _inside = self.enter()?;
         let mut address = 0;
         // SAFETY: the driver writes an address.
         match unsafe { cuda::cuMemAlloc_v2(&mut address, bytes) } {
@@ -153,6 +314,7 @@ impl Gpu {
     /// Gives memory back to the device, after all work that was given before.
     pub(crate) fn free(&self, address: u64) -> Result<()> {
         self.synchronize()?;
+        let _inside = self.enter()?;
         // SAFETY: the address came from `allocate`, its one owner gives it up here, and no work on it is left.
         check("cuMemFree", unsafe { cuda::cuMemFree_v2(address) })
     }
@@ -163,7 +325,8 @@ impl Gpu {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.enter()?;
+        self.not_captured("data of the host")?;
+        let _inside = self.enter()?;
         // SAFETY: the caller's promise; pageable memory is read before the call returns.
         let code =
             unsafe { cuda::cuMemcpyHtoDAsync_v2(address, bytes.as_ptr().cast::<c_void>(), bytes.len(), self.stream) };
@@ -176,10 +339,12 @@ impl Gpu {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.enter()?;
+        self.not_captured("a copy to the host")?;
+        let inside = self.enter()?;
         let to = bytes.as_mut_ptr().cast::<c_void>();
         // SAFETY: the caller's promise; the stream is waited for while `bytes` is borrowed.
         check("cuMemcpyDtoHAsync", unsafe { cuda::cuMemcpyDtoHAsync_v2(to, address, bytes.len(), self.stream) })?;
+        drop(inside);
         self.synchronize()
     }
 
@@ -189,7 +354,7 @@ impl Gpu {
         if bytes == 0 {
             return Ok(());
         }
-        self.enter()?;
+        let _inside = self.enter()?;
         // SAFETY: the caller's promise.
         check("cuMemcpyDtoDAsync", unsafe { cuda::cuMemcpyDtoDAsync_v2(to, from, bytes, self.stream) })
     }
@@ -202,7 +367,7 @@ impl Gpu {
         if len == 0 {
             return Ok(());
         }
-        self.enter()?;
+        let _inside = self.enter()?;
         // SAFETY: the caller's promise.
         let code = unsafe {
             match size {
@@ -216,7 +381,8 @@ impl Gpu {
 
     /// Loads compiled code; it stays as long as the context.
     pub(crate) fn load(&self, image: &[u8]) -> Result<Module> {
-        self.enter()?;
+        self.not_captured("new kernels")?;
+        let _inside = self.enter()?;
         let mut module = null_mut();
         // SAFETY: the image is a whole cubin, which knows its own length.
         check("cuModuleLoadData", unsafe { cuda::cuModuleLoadData(&mut module, image.as_ptr().cast::<c_void>()) })?;
@@ -224,7 +390,7 @@ impl Gpu {
     }
 
     pub(crate) fn function(&self, module: &Module, name: &str) -> Result<Function> {
-        self.enter()?;
+        let _inside = self.enter()?;
         let symbol = CString::new(name).unwrap_or_default();
         let mut function = null_mut();
         // SAFETY: the module is loaded, the name ends with a zero.
@@ -248,7 +414,7 @@ impl Gpu {
         threads: u32,
         arguments: &A,
     ) -> Result<()> {
-        self.enter()?;
+        let _inside = self.enter()?;
         let mut size = size_of::<A>();
         // CU_LAUNCH_PARAM_BUFFER_POINTER, …_BUFFER_SIZE, …_END: the parameters as one block of bytes whose size the driver sees.
         let mut extra: [*mut c_void; 5] = [
@@ -280,12 +446,139 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if self.synchronize().is_ok() {
-            // SAFETY: nothing uses stream and context any more; errors at the end have nobody to go to.
+        if self.synchronize_all().is_ok() {
+            // SAFETY: nothing uses streams and context any more; errors at the end have nobody to go to.
             unsafe {
+                let _ = cuda::cuStreamDestroy_v2(self.copies);
                 let _ = cuda::cuStreamDestroy_v2(self.stream);
                 let _ = cuda::cuDevicePrimaryCtxRelease_v2(self.device);
             }
+        }
+    }
+}
+
+impl Capture<'_> {
+    /// Ends it; what was captured, ready to be launched.
+    pub(crate) fn end(mut self) -> Result<Graph> {
+        let mut exec = null_mut();
+        let graph = self.close()?;
+        // SAFETY: the driver writes a handle; the graph is alive and destroyed after its last use.
+        let made = unsafe {
+            let made = check("cuGraphInstantiate", cuda::cuGraphInstantiateWithFlags(&mut exec, graph, 0));
+            let _ = cuda::cuGraphDestroy(graph);
+            made
+        };
+        made.map(|()| Graph { exec, gpu: self.gpu.clone() })
+    }
+
+    fn close(&mut self) -> Result<cuda::CUgraph> {
+        self.is_ended = true;
+        let mut graph = null_mut();
+        // SAFETY: this thread began the capture; the driver writes a handle, or null and an error for a capture that was spoilt.
+        let code = unsafe { cuda::cuStreamEndCapture(self.gpu.stream, &mut graph) };
+        self.gpu.capturer.store(0, Ordering::Release);
+        check("cuStreamEndCapture", code)?;
+        Ok(graph)
+    }
+}
+
+impl Drop for Capture<'_> {
+    fn drop(&mut self) {
+        if !self.is_ended
+            && let Ok(graph) = self.close()
+        {
+            // SAFETY: the graph was made just now, and this is its only owner.
+            let _ = unsafe { cuda::cuGraphDestroy(graph) };
+        }
+    }
+}
+
+/// Captured work.
+pub(crate) struct Graph {
+    exec: cuda::CUgraphExec,
+    gpu: Arc<Gpu>,
+}
+// SAFETY: a handle, valid on every thread; it is launched by one at a time, behind the recording's lock.
+unsafe impl Send for Graph {}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // It may still run.
+        if self.gpu.synchronize().is_ok()
+            && let Ok(_inside) = self.gpu.enter()
+        {
+            // SAFETY: this is its only owner, and it does not run any more.
+            let _ = unsafe { cuda::cuGraphExecDestroy(self.exec) };
+        }
+    }
+}
+
+/// A mark in a stream.
+pub(crate) struct Event {
+    event: cuda::CUevent,
+    gpu: Arc<Gpu>,
+}
+// SAFETY: a handle, valid on every thread; the driver locks what it shares.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
+impl Event {
+    /// The host waits for it.
+    pub(crate) fn synchronize(&self) -> Result<()> {
+        let _inside = self.gpu.enter()?;
+        // SAFETY: the event is alive.
+        check("cuEventSynchronize", unsafe { cuda::cuEventSynchronize(self.event) })
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Event")
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if let Ok(_inside) = self.gpu.enter() {
+            // SAFETY: this is its only owner; the driver keeps what streams still wait for.
+            let _ = unsafe { cuda::cuEventDestroy_v2(self.event) };
+        }
+    }
+}
+
+/// Host memory that the device copies from by itself.
+pub(crate) struct Pinned {
+    address: *mut c_void,
+    bytes: usize,
+    gpu: Arc<Gpu>,
+}
+// SAFETY: memory of its own, written through an exclusive borrow only.
+unsafe impl Send for Pinned {}
+
+impl Pinned {
+    /// Writes from its start.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.bytes, "{} bytes for {}", bytes.len(), self.bytes);
+        // SAFETY: the driver gave `self.bytes` bytes of host memory, the length was checked, and the two do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.address.cast::<u8>(), bytes.len()) };
+    }
+}
+
+impl fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pinned({} bytes)", self.bytes)
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // No copy may be reading it.
+        if self.gpu.synchronize_all().is_ok()
+            && let Ok(_inside) = self.gpu.enter()
+        {
+            // SAFETY: the address came from cuMemHostAlloc and this is its only owner.
+            let _ = unsafe { cuda::cuMemFreeHost(self.address) };
         }
     }
 }

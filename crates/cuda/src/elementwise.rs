@@ -178,6 +178,7 @@ pub(crate) fn binary(cx: &Context, op: BinaryOp, a: &Tensor, b: &Tensor, shape: 
 struct Dropout {
     x: u64,
     y: u64,
+    place: u64,
     n: i64,
     key: [u32; 2],
     threshold: u32,
@@ -191,12 +192,13 @@ pub(crate) fn dropout(cx: &Context, x: &Tensor, rate: f32, key: Key) -> Result<S
         let arguments = Dropout {
             x: from,
             y: buffer.address(),
+            place: cx.place_of_key(key)?.unwrap_or(0),
             n: n as i64,
             key: key.words(),
             threshold: (f64::from(rate) * 4_294_967_296.0).round().min(f64::from(u32::MAX)) as u32,
             factor: (1.0 / (1.0 - f64::from(rate))) as f32,
         };
-        // SAFETY: Dropout is the kernel's struct; both have n elements.
+        // SAFETY: Dropout is the kernel's struct; both have n elements, and the place, if any, holds a key.
         unsafe { cx.launch(FILE, "dropout", Grid::elements(n.div_ceil(4)), &arguments)? };
     }
     stored(buffer)

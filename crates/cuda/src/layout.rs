@@ -29,10 +29,7 @@ pub(crate) fn upload(cx: &Context, data: &HostBuffer) -> Result<Storage> {
         HostData::I32(v) => bytes_of(v),
         HostData::I64(v) => bytes_of(v),
     };
-    let buffer = cx.take(data.data().len(), data.data().dtype())?;
-    // SAFETY: the buffer has room for as many elements of the type.
-    unsafe { cx.gpu.upload(buffer.address(), bytes)? };
-    stored(buffer)
+    stored(cx.uploads.upload(&cx.pool, bytes, data.data().len(), data.data().dtype())?)
 }
 
 pub(crate) fn download(cx: &Context, x: &Tensor) -> Result<HostBuffer> {

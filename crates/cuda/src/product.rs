@@ -1,6 +1,7 @@
 //! Matrix products and convolutions.
 
 use crate::context::{Context, Grid, f32s, int, stored};
+use crate::cublas::Gemm;
 use crate::elementwise::activation;
 use crate::memory::CudaBuffer;
 use crate::reduce::column_sums;
@@ -73,30 +74,29 @@ impl Results {
 
     /// Adds up the parts, if there are any.
     fn finish(self, cx: &Context, channels: usize) -> Result<Storage> {
-        #[repr(C)]
-        #[derive(Clone, Copy)]
-        struct Join {
-            parts: u64,
-            sink: Sink,
-            n: i64,
-            channels: i64,
-            count: i32,
-            unused: i32,
-        }
         if let Some(parts) = &self.parts {
-            let arguments = Join {
-                parts: parts.address(),
-                sink: self.finished,
-                n: self.total as i64,
-                channels: channels as i64,
-                count: int("product", self.cut.parts)?,
-                unused: 0,
-            };
-            // SAFETY: Join is the kernel's struct; there are count times n elements in parts, n in y, channels in the bias.
-            unsafe { cx.launch(FILE, "join_parts", Grid::elements(self.total), &arguments)? };
+            join(cx, parts.address(), self.finished, self.total, channels, self.cut.parts)?;
         }
         stored(self.y)
     }
+}
+
+/// Adds up `count` parts of `n` results with as many `channels`, and finishes them. Where `count` is 1 they may lie where they go.
+fn join(cx: &Context, parts: u64, sink: Sink, n: usize, channels: usize, count: usize) -> Result<()> {
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Join {
+        parts: u64,
+        sink: Sink,
+        n: i64,
+        channels: i64,
+        count: i32,
+        unused: i32,
+    }
+    let (count, unused) = (int("product", count)?, 0);
+    let arguments = Join { parts, sink, n: n as i64, channels: channels as i64, count, unused };
+    // SAFETY: Join is the kernel's struct; there are count times n elements in parts, n in y, channels in the bias.
+    unsafe { cx.launch(FILE, "join_parts", Grid::elements(n), &arguments) }
 }
 
 fn tiles(m: usize, n: usize) -> usize {
@@ -133,6 +133,23 @@ pub(crate) fn matmul(
 ) -> Result<Storage> {
     let op = "matrix product";
     let (of_a, of_b) = (f32s(op, a)?, f32s(op, b)?);
+    let per_batch = |x: &Tensor, size: usize| if x.rank() == 3 { size as i64 } else { 0 };
+    let gemm = Gemm {
+        a: of_a,
+        b: of_b,
+        y: 0,
+        transpose_a: g.transpose_a,
+        transpose_b: g.transpose_b,
+        m: int(op, g.m)?,
+        n: int(op, g.n)?,
+        k: int(op, g.k)?,
+        batch: int(op, g.batch)?,
+        a_batch: per_batch(a, g.m * g.k),
+        b_batch: per_batch(b, g.k * g.n),
+    };
+    if let Some(y) = by_cublas(cx, &gemm, epilogue)? {
+        return Ok(y);
+    }
     let total = g.batch * g.m * g.n;
     let blocks = g.batch * tiles(g.m, g.n);
     let cut = Cut::new(blocks, g.k);
@@ -143,21 +160,20 @@ pub(crate) fn matmul(
         };
         let (a_row, a_k) = strides(g.transpose_a, g.m, g.k);
         let (b_k, b_column) = strides(g.transpose_b, g.k, g.n);
-        let per_batch = |x: &Tensor, size: usize| if x.rank() == 3 { size as i64 } else { 0 };
         let arguments = Matmul {
             a: of_a,
             b: of_b,
             sink: results.sink,
             batch: g.batch as i64,
-            a_batch: per_batch(a, g.m * g.k),
-            b_batch: per_batch(b, g.k * g.n),
+            a_batch: gemm.a_batch,
+            b_batch: gemm.b_batch,
             a_row,
             a_k,
             b_column,
             b_k,
-            m: int(op, g.m)?,
-            n: int(op, g.n)?,
-            k: int(op, g.k)?,
+            m: gemm.m,
+            n: gemm.n,
+            k: gemm.k,
             parts: int(op, cut.parts)?,
             part: int(op, cut.part)?,
             unused: 0,
@@ -167,6 +183,26 @@ pub(crate) fn matmul(
         unsafe { cx.launch(FILE, "matmul", grid, &arguments)? };
     }
     results.finish(cx, g.n.max(1))
+}
+
+/// The products by cuBLAS and what comes after them; none where it is not used. `gemm` has no results yet.
+fn by_cublas(cx: &Context, gemm: &Gemm, epilogue: Epilogue<'_>) -> Result<Option<Storage>> {
+    let sizes = [gemm.batch, gemm.m, gemm.n, gemm.k].map(|size| size as usize);
+    let total = sizes[0] * sizes[1] * sizes[2];
+    if total == 0 || gemm.k == 0 {
+        return Ok(None);
+    }
+    let Some(cublas) = cx.cublas()? else { return Ok(None) };
+    let y = cx.take(total, DType::F32)?;
+    // SAFETY: the callers' geometry says how large the operands are, the result is new and has `total` elements, and k is not 0.
+    unsafe { cublas.multiply(&Gemm { y: y.address(), ..*gemm })? };
+    if epilogue.bias.is_some() || epilogue.activation != Activation::Linear {
+        let (code, p) = activation(epilogue.activation)?;
+        let bias = epilogue.bias.map(|bias| f32s("bias", bias)).transpose()?.unwrap_or(0);
+        let sink = Sink { y: y.address(), bias, pitch: i64::from(gemm.n), split: total as i64, p, activation: code };
+        join(cx, y.address(), sink, total, sizes[2], 1)?;
+    }
+    stored(y).map(Some)
 }
 
 #[repr(C)]
@@ -236,9 +272,16 @@ fn is_thin(g: &ConvGeometry) -> bool {
     g.groups > 1 && g.in_per_group().min(g.out_per_group()) < THIN
 }
 
+/// Whether a convolution is one product of matrices as they lie in memory: 1×1 without stride, padding or groups.
+fn is_pointwise(g: &ConvGeometry) -> bool {
+    g.taps() == 1 && g.groups == 1 && g.strides == [1; 3] && g.input == g.output && g.pad_before == [0; 3]
+}
+
 /// One of the three products of a convolution: m by n results of k summands for each group.
 struct Product {
     kernels: [&'static str; 2],
+    /// The operands, of [x, kernel, dy], where the convolution [`is_pointwise`], and whether each is transposed.
+    operands: [(usize, bool); 2],
     m: usize,
     n: usize,
     k: usize,
@@ -257,6 +300,15 @@ fn convolve(
     epilogue: Epilogue<'_>,
 ) -> Result<Storage> {
     let op = "convolution";
+    if is_pointwise(g) {
+        let [(a, transpose_a), (b, transpose_b)] = product.operands;
+        let [m, n, k] = [int(op, product.m)?, int(op, product.n)?, int(op, product.k)?];
+        let (a, b) = ([x, kernel, dy][a], [x, kernel, dy][b]);
+        let gemm = Gemm { a, b, y: 0, transpose_a, transpose_b, m, n, k, batch: 1, a_batch: 0, b_batch: 0 };
+        if let Some(y) = by_cublas(cx, &gemm, epilogue)? {
+            return Ok(y);
+        }
+    }
     let thin = is_thin(g);
     let blocks = if thin { product.total.div_ceil(256) } else { g.groups * tiles(product.m, product.n) };
     let cut = if thin && !product.thin_cuts { Cut { parts: 1, part: product.k } } else { Cut::new(blocks, product.k) };
@@ -298,6 +350,7 @@ pub(crate) fn forward(
     let m = g.batch * g.positions();
     let product = Product {
         kernels: ["conv_forward", "conv_forward_thin"],
+        operands: [(0, false), (1, false)],
         m,
         n: g.out_per_group(),
         k: g.taps() * g.in_per_group(),
@@ -313,6 +366,7 @@ pub(crate) fn input_gradient(cx: &Context, dy: &Tensor, kernel: &Tensor, g: &Con
     let m = g.batch * g.input_positions();
     let product = Product {
         kernels: ["conv_input", "conv_input_thin"],
+        operands: [(2, false), (1, true)],
         m,
         n: g.in_per_group(),
         k: g.taps() * g.out_per_group(),
@@ -335,6 +389,7 @@ pub(crate) fn kernel_gradient(
     let m = g.taps() * g.in_per_group();
     let product = Product {
         kernels: ["conv_kernel", "conv_kernel_thin"],
+        operands: [(0, true), (2, false)],
         m,
         n: g.out_per_group(),
         k: g.batch * g.positions(),

@@ -33,6 +33,7 @@ pub const SOURCES: &[Source] = &[
     Source { name: "reduce", text: include_str!("kernels/reduce.cu"), before: &[] },
     Source { name: "product", text: include_str!("kernels/product.cu"), before: &[FUNCTIONS] },
     Source { name: "pool", text: include_str!("kernels/pool.cu"), before: &[] },
+    Source { name: "picture", text: include_str!("kernels/picture.cu"), before: &[] },
     Source { name: "softmax", text: include_str!("kernels/softmax.cu"), before: &[] },
     Source { name: "update", text: include_str!("kernels/update.cu"), before: &[] },
 ];

@@ -18,36 +18,52 @@ struct Row {
     chunk: i64,
 }
 
+/// A rule's numbers, which lie in device memory in front of the table: a recorded step reads other ones each time.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Update {
-    table: u64,
-    chunks: i64,
+pub(crate) struct Constants {
     rate: f32,
     a: f32,
     b: f32,
     c: f32,
     epsilon: f32,
-    count: i32,
     flag: i32,
+    unused: [i32; 2],
+}
+
+impl Constants {
+    /// As they lie in memory.
+    pub(crate) fn bytes(all: &Constants) -> &[u8] {
+        // SAFETY: eight numbers of four bytes without padding, and every byte of memory is a valid u8.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(all).cast::<u8>(), size_of::<Constants>()) }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Update {
+    constants: u64,
+    table: u64,
+    chunks: i64,
+    count: i32,
     unused: i32,
 }
 
 /// A rule's kernel and its constants.
-fn constants(rule: &UpdateRule) -> Result<(&'static str, Update)> {
-    let none = Update::default();
+pub(crate) fn constants(rule: &UpdateRule) -> Result<(&'static str, Constants)> {
+    let none = Constants::default();
     Ok(match *rule {
         UpdateRule::Sgd { learning_rate: rate, momentum: a, nesterov } => {
-            ("sgd", Update { rate, a, flag: i32::from(nesterov), ..none })
+            ("sgd", Constants { rate, a, flag: i32::from(nesterov), ..none })
         }
         UpdateRule::RmsProp { learning_rate: rate, rho: a, momentum: c, epsilon, centered } => {
             let b = (1.0 - f64::from(a)) as f32;
-            ("rms_prop", Update { rate, a, b, c, epsilon, flag: i32::from(centered), ..none })
+            ("rms_prop", Constants { rate, a, b, c, epsilon, flag: i32::from(centered), ..none })
         }
         UpdateRule::Adam { learning_rate, beta_1, beta_2, epsilon, step } => {
             let (b1, b2, t) = (f64::from(beta_1), f64::from(beta_2), step as f64);
             let rate = (f64::from(learning_rate) * (1.0 - b2.powf(t)).sqrt() / (1.0 - b1.powf(t))) as f32;
-            ("adam", Update { rate, a: (1.0 - b1) as f32, b: (1.0 - b2) as f32, epsilon, ..none })
+            ("adam", Constants { rate, a: (1.0 - b1) as f32, b: (1.0 - b2) as f32, epsilon, ..none })
         }
         ref other => {
             return Err(Error::argument("cuda", "the rule must be a known one", format!("{other:?}"), ""));
@@ -86,13 +102,18 @@ pub(crate) fn update_all(cx: &Context, rule: &UpdateRule, parameters: &mut [Para
         return Ok(());
     }
     // SAFETY: rows are eight-byte integers without padding, and every byte of memory is a valid u8.
-    let bytes = unsafe { std::slice::from_raw_parts(rows.as_ptr().cast::<u8>(), size_of_val(rows.as_slice())) };
-    let on_device = cx.take(bytes.len(), DType::U8)?;
-    // SAFETY: the buffer has room for the rows.
-    unsafe { cx.gpu.upload(on_device.address(), bytes)? };
+    let of_rows = unsafe { std::slice::from_raw_parts(rows.as_ptr().cast::<u8>(), size_of_val(rows.as_slice())) };
+    let bytes = [Constants::bytes(&constants), of_rows].concat();
+    let memory = cx.take(bytes.len(), DType::U8)?;
+    let at = memory.address();
     let count = int("optimizer step", rows.len())?;
-    let arguments = Update { table: on_device.address(), chunks: chunks as i64, count, ..constants };
-    // SAFETY: Update and Row are the kernels' structs; weights, gradients and as many slots as the rule has are of n elements, weights
-    // and slots are held by nobody else, and all of them live until their memory is lent again in this stream's order.
-    unsafe { cx.launch("update", kernel, Grid::elements(chunks * 256), &arguments) }
+    let table = at + size_of::<Constants>() as u64;
+    let arguments = Update { constants: at, table, chunks: chunks as i64, count, unused: 0 };
+    let held = cx.bring_table(kernel, memory, bytes)?;
+    // SAFETY: Update, Constants and Row are the kernels' structs; weights, gradients and as many slots as the rule has are of n elements,
+    // weights and slots are held by nobody else, and all of them live until their memory is lent again in this stream's order. The table
+    // is held here, or by the recording.
+    unsafe { cx.launch("update", kernel, Grid::elements(chunks * 256), &arguments)? };
+    drop(held);
+    Ok(())
 }

@@ -16,7 +16,10 @@ fn the_cache_of_memory_does_not_change_bits() {
         return;
     }
     let open = |pooling| {
-        Device::new(CudaBackend::new(CudaOptions { ordinal: 0, pooling }).expect("the device opens a second time"))
+        Device::new(
+            CudaBackend::new(CudaOptions { pooling, ..CudaOptions::default() })
+                .expect("the device opens a second time"),
+        )
     };
     if let Err(failure) = striate_testkit::conformance::equal_bits(&open(true), &open(false), 16) {
         panic!("{failure}");

@@ -185,7 +185,7 @@ fn a_training_step_in_its_stride_takes_no_new_memory() {
     if common::device().is_none() {
         return;
     }
-    let device = Device::new(CudaBackend::new(CudaOptions { ordinal: 0, pooling: true }).unwrap());
+    let device = Device::new(CudaBackend::new(CudaOptions { pooling: true, ..CudaOptions::default() }).unwrap());
     let mut model = built(small(), &device);
     let train = Mnist::load().unwrap().train.take(64);
     let mut training = model.compile(Adam::default(), CategoricalCrossentropy, ()).unwrap();

@@ -92,6 +92,15 @@ impl Standardize {
         }
     }
 
+    /// The factor of all values, if there is nothing but that.
+    pub(crate) fn only_factor(&self) -> Option<f32> {
+        let more = self.preprocessing.is_some()
+            || self.samplewise_center
+            || self.samplewise_std_normalization
+            || self.featurewise.is_some();
+        (!more).then_some(self.rescale)
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.rescale.is_finite() {
             return Ok(());

@@ -297,6 +297,29 @@ impl Model {
         Ok(())
     }
 
+    /// As [`Model::apply_updates`], each statistic in the memory that it has, by `assign(to, from)`; gives the indices of those that changed.
+    ///
+    /// # Errors
+    /// As [`Model::apply_updates`], and those of `assign`.
+    pub fn assign_updates(
+        &mut self,
+        run: &Run,
+        assign: &mut dyn FnMut(&mut Tensor, &Tensor) -> Result<()>,
+    ) -> Result<Vec<usize>> {
+        let mut changed = Vec::new();
+        for (index, value) in run.take_updates() {
+            value.has_shape(&self.graph.weights[index].path, self.weights[index].shape())?;
+            assign(&mut self.weights[index], &value)?;
+            changed.push(index);
+        }
+        Ok(changed)
+    }
+
+    /// Whether no other tensor looks at the memory of the weight with this index, as [`Model::weights`] counts them.
+    pub fn is_sole_owner(&mut self, index: usize) -> bool {
+        self.weights.get_mut(index).is_some_and(Tensor::is_sole_owner)
+    }
+
     /// The weights that gradients train, by index, for an optimizer to change.
     pub fn trainable_mut(&mut self) -> Vec<(usize, &str, &mut Tensor)> {
         let frozen = &self.frozen;

@@ -77,6 +77,10 @@ impl Optimizer for Adam {
         Tensor::update_all(&self.rule(learning_rate, step), parameters)
     }
 
+    fn update_rule(&self, learning_rate: f32, step: u64) -> Option<UpdateRule> {
+        Some(self.rule(learning_rate, step))
+    }
+
     fn config(&self) -> Value {
         let mut config = self.settings.config("adam");
         config["beta_1"] = json!(self.beta_1);

@@ -5,7 +5,7 @@ use crate::optimizer::{Optimizer, Slot};
 use crate::schedule::Schedule;
 use crate::settings::{Settings, settings_builders};
 use serde_json::Value;
-use striate_tensor::{Parameter, Result, Tensor};
+use striate_tensor::{Parameter, Result, Tensor, UpdateRule};
 
 /// w ← w − w·decay·lr, then a step of [`Adam`].
 /// (Loshchilov and Hutter, <https://arxiv.org/abs/1711.05101>; <https://keras.io/api/optimizers/adamw/>)
@@ -69,6 +69,10 @@ impl Optimizer for AdamW {
 
     fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, step: u64) -> Result<()> {
         self.adam.update_all(parameters, learning_rate, step)
+    }
+
+    fn update_rule(&self, learning_rate: f32, step: u64) -> Option<UpdateRule> {
+        self.adam.update_rule(learning_rate, step)
     }
 
     fn config(&self) -> Value {

@@ -3,7 +3,7 @@
 use crate::optimizer::{Optimizer, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use striate_tensor::{Error, Parameter, Result, Tensor};
+use striate_tensor::{Error, Parameter, Result, Tensor, UpdateRule};
 
 /// An optimizer at work: its step count, and its slots by the path of the weight that they belong to.
 pub struct Engine {
@@ -74,6 +74,22 @@ impl Engine {
         Ok(())
     }
 
+    /// The rule of the next step; none where a step is more than one rule: weight decay, or an optimizer that has none.
+    pub fn update_rule(&self) -> Option<UpdateRule> {
+        let decays = self.optimizer.settings().weight_decay.is_some_and(|decay| decay != 0.0);
+        if decays { None } else { self.optimizer.update_rule(self.learning_rate(), self.iterations + 1) }
+    }
+
+    /// The optimizer's own tensors.
+    pub fn tensors_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        self.tensors.values_mut().flatten()
+    }
+
+    /// Counts a step that the device took by itself, by [`Engine::update_rule`].
+    pub fn count_step(&mut self) {
+        self.iterations += 1;
+    }
+
     /// One step: cuts the gradients, decays the weights, updates them in place. `weights` are (path, tensor), `gradients` in
     /// the same order. A path that comes for the first time gets new slots.
     ///
@@ -81,6 +97,16 @@ impl Engine {
     /// [`Error::Shape`] at the weight's path if a gradient or a restored slot has another shape, or their numbers differ;
     /// [`Error::Argument`] for a path that comes twice. The weights are as before then.
     pub fn step(&mut self, weights: &mut [(&str, &mut Tensor)], gradients: &[Tensor]) -> Result<()> {
+        self.step_uncounted(weights, gradients)?;
+        self.count_step();
+        Ok(())
+    }
+
+    /// The work of [`Engine::step`] for a device that records it: the step is not counted.
+    ///
+    /// # Errors
+    /// As [`Engine::step`].
+    pub fn step_uncounted(&mut self, weights: &mut [(&str, &mut Tensor)], gradients: &[Tensor]) -> Result<()> {
         self.check(weights, gradients)?;
         let settings = self.optimizer.settings();
         let gradients = settings.clip.apply(gradients)?;
@@ -101,9 +127,7 @@ impl Engine {
             let slots = own.remove(*path).map_or(&mut [][..], |slots| slots);
             parameters.push(Parameter { path, weight, gradient, slots });
         }
-        self.optimizer.update_all(&mut parameters, learning_rate, self.iterations + 1)?;
-        self.iterations += 1;
-        Ok(())
+        self.optimizer.update_all(&mut parameters, learning_rate, self.iterations + 1)
     }
 
     /// Refuses what does not belong together, before anything changes.

@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use serde_json::Value;
 use std::fmt;
-use striate_tensor::{Parameter, Result, Tensor};
+use striate_tensor::{Parameter, Result, Tensor, UpdateRule};
 
 /// A tensor that an optimizer keeps for each weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -106,6 +106,13 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         })
     }
 
+    /// The rule by which a device changes a weight in one pass, where [`Optimizer::update`] is just that: a device that recorded a step
+    /// gets the next step's rule from here. Without one steps are not recorded.
+    fn update_rule(&self, learning_rate: f32, step: u64) -> Option<UpdateRule> {
+        let _ = (learning_rate, step);
+        None
+    }
+
     /// Keras's config: what `get_config` returns.
     fn config(&self) -> Value;
 
@@ -134,6 +141,9 @@ impl Optimizer for Box<dyn Optimizer> {
     }
     fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, step: u64) -> Result<()> {
         (**self).update_all(parameters, learning_rate, step)
+    }
+    fn update_rule(&self, learning_rate: f32, step: u64) -> Option<UpdateRule> {
+        (**self).update_rule(learning_rate, step)
     }
     fn config(&self) -> Value {
         (**self).config()

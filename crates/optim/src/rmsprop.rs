@@ -102,6 +102,10 @@ impl Optimizer for RmsProp {
         Tensor::update_all(&self.rule(learning_rate), parameters)
     }
 
+    fn update_rule(&self, learning_rate: f32, _step: u64) -> Option<UpdateRule> {
+        Some(self.rule(learning_rate))
+    }
+
     fn config(&self) -> Value {
         let mut config = self.settings.config("rmsprop");
         config["rho"] = json!(self.rho);

@@ -70,6 +70,10 @@ impl Optimizer for Sgd {
         Tensor::update_all(&self.rule(learning_rate), parameters)
     }
 
+    fn update_rule(&self, learning_rate: f32, _step: u64) -> Option<UpdateRule> {
+        Some(self.rule(learning_rate))
+    }
+
     fn config(&self) -> Value {
         let mut config = self.settings.config("sgd");
         config["momentum"] = json!(self.momentum);

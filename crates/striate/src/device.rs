@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use striate_cpu::{CpuBackend, CpuOptions};
-use striate_tensor::{ConvAlgorithm, Device, Error, Result};
+use striate_tensor::{ConvAlgorithm, Device, Error, Precision, Result};
 
 /// What [`open_device`] opens.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +13,8 @@ pub struct DeviceOptions {
     pub threads: Option<usize>,
     /// The algorithm of convolutions that do not ask for one themselves. Default by shape.
     pub conv_algorithm: ConvAlgorithm,
+    /// How a CUDA device computes products; the CPU has float32 alone. Default float32.
+    pub precision: Precision,
 }
 
 static CHOSEN: OnceLock<Device> = OnceLock::new();
@@ -20,15 +22,18 @@ static CHOSEN: OnceLock<Device> = OnceLock::new();
 /// Opens a device.
 ///
 /// # Errors
-/// [`Error::Device`] for one that this build or machine does not have.
+/// [`Error::Device`] for one that this build or machine does not have, or that does not compute in the precision asked for.
 pub fn open_device(options: &DeviceOptions) -> Result<Device> {
     match options.name.as_deref().unwrap_or("cpu") {
+        "cpu" if options.precision != Precision::F32 => {
+            Err(Error::device("cpu", "the CPU computes in float32", "tf32", "use --precision f32, or --device cuda:0"))
+        }
         "cpu" => Ok(Device::new(CpuBackend::new(CpuOptions {
             threads: options.threads,
             algorithm: options.conv_algorithm,
             ..CpuOptions::default()
         })?)),
-        name if name == "cuda" || name.starts_with("cuda:") => open_cuda(name),
+        name if name == "cuda" || name.starts_with("cuda:") => open_cuda(name, options.precision),
         name => Err(Error::device(name, "the device must be cpu or cuda:N", format!("`{name}`"), "")),
     }
 }
@@ -41,12 +46,14 @@ fn ordinal(name: &str) -> Result<usize> {
 }
 
 #[cfg(feature = "cuda")]
-fn open_cuda(name: &str) -> Result<Device> {
-    striate_cuda::device(ordinal(name)?)
+fn open_cuda(name: &str, precision: Precision) -> Result<Device> {
+    use striate_cuda::{CudaBackend, CudaOptions};
+    let options = CudaOptions { ordinal: ordinal(name)?, precision, ..CudaOptions::default() };
+    Ok(Device::new(CudaBackend::new(options)?))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_cuda(name: &str) -> Result<Device> {
+fn open_cuda(name: &str, _precision: Precision) -> Result<Device> {
     ordinal(name)?;
     Err(Error::device(
         name,

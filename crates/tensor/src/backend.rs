@@ -4,9 +4,11 @@ use crate::activation::Activation;
 use crate::buffer::HostBuffer;
 use crate::conv::ConvGeometry;
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pool::PoolGeometry;
 use crate::random::Key;
+use crate::recording::Recording;
+use crate::resample::Resampling;
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::Storage;
 use crate::tensor::Tensor;
@@ -244,6 +246,16 @@ pub struct ConvGradients<T = Tensor> {
     pub bias: Option<T>,
 }
 
+/// How products of float32 numbers are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Precision {
+    /// In float32 throughout.
+    #[default]
+    F32,
+    /// By tensor cores, on factors rounded to TF32: 10 bits after the leading one instead of 23, the same range; sums are float32.
+    Tf32,
+}
+
 /// What a device is, for people: `striate doctor` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceInfo {
@@ -291,6 +303,14 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Begins a recording of work that is to be done again and again; none where the back end does not record.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn record(&self) -> Result<Option<Box<dyn Recording>>> {
+        Ok(None)
+    }
+
     // --- memory -----------------------------------------------------------------------------------------------
 
     /// Takes host data to the device; a back end with host memory keeps the very buffer.
@@ -336,6 +356,26 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Element i is kept where `key.word(i) ≥ round(rate · 2³²)`; the backward pass is the same call on the gradient, so no mask is
     /// kept. Also DropConnect's, on weights.
     fn dropout(&self, x: &Tensor, rate: f32, key: Key) -> Result<Storage>;
+
+    // --- pictures ---------------------------------------------------------------------------------------------
+
+    /// Whether the back end has [`Backend::resample`]; a host whose processor does as well leaves it out.
+    fn resamples(&self) -> bool {
+        false
+    }
+    /// Pictures of bytes (n, height, width, channels) seen through matrices, as float32 of the same shape.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the back end does not have it.
+    fn resample(&self, pictures: &Tensor, how: &Resampling<'_>) -> Result<Storage> {
+        let _ = (pictures, how);
+        Err(Error::device(
+            self.name(),
+            "a device must resample pictures by itself",
+            "one that does not",
+            "see resamples",
+        ))
+    }
 
     // --- products ---------------------------------------------------------------------------------------------
 

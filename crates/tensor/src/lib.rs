@@ -20,6 +20,8 @@ mod files;
 mod ops;
 mod pool;
 mod random;
+mod recording;
+mod resample;
 mod shape;
 mod storage;
 mod tensor;
@@ -28,7 +30,7 @@ mod update;
 pub use activation::Activation;
 pub use backend::{
     Backend, BinaryOp, ConvBackward, ConvGradients, DeviceInfo, Epilogue, MatmulGeometry, MemoryStats, PadGeometry,
-    PadMode, ReduceOp, UnaryOp,
+    PadMode, Precision, ReduceOp, UnaryOp,
 };
 pub use buffer::{AlignedVec, HostBuffer, HostData, Loan, Recycle};
 pub use conv::{ConvAlgorithm, ConvGeometry, ConvSpec, Padding};
@@ -38,7 +40,9 @@ pub use error::{Error, Result, Violation};
 pub use files::replace_file;
 pub use half::{bf16, f16};
 pub use pool::{PoolGeometry, PoolKind, PoolSpec};
-pub use random::{Key, Stream};
+pub use random::{Key, Stream, Trail};
+pub use recording::{Recording, Take};
+pub use resample::{PictureBorder, PictureView, Resampling};
 pub use shape::{MAX_RANK, Shape};
 pub use storage::{DeviceBuffer, Storage};
 pub use tensor::Tensor;

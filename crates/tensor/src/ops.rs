@@ -9,6 +9,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::pool::{PoolKind, PoolSpec};
 use crate::random::Key;
+use crate::resample::{PictureBorder, Resampling};
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::Storage;
 use crate::tensor::Tensor;
@@ -350,6 +351,34 @@ impl Tensor {
             return Ok(self.clone());
         }
         self.made(self.device().dropout(self, rate, key)?, *self.shape())
+    }
+
+    /// Pictures (n, height, width, channels) of bytes seen through matrices, one each, as float32; see [`crate::Backend::resample`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another rank or number of views; [`Error::DType`] for anything but bytes; [`Error::Argument`] for numbers that
+    /// are not finite; [`Error::Device`] where the device has no resampling.
+    pub fn resample(&self, how: &Resampling<'_>) -> Result<Tensor> {
+        let op = "resampling";
+        if self.rank() != 4 || how.views.len() != self.shape()[0] {
+            let rule = "there must be a view for each of the pictures (n, height, width, channels)";
+            return Err(Error::shape(op, rule, format!("{} views, {}", how.views.len(), self.shape()), ""));
+        }
+        if self.dtype() != DType::U8 {
+            return Err(Error::dtype(op, "pictures must be bytes", self.dtype().name(), ""));
+        }
+        let constant = if let PictureBorder::Constant(value) = how.border { value } else { 0.0 };
+        let all =
+            how.views.iter().flat_map(|view| view.matrix).flatten().chain([f64::from(how.scale), f64::from(constant)]);
+        if let Some(wrong) = all.into_iter().find(|value| !value.is_finite()) {
+            return Err(Error::argument(
+                op,
+                "matrices, the scale and the constant must be finite",
+                wrong.to_string(),
+                "",
+            ));
+        }
+        self.made(self.device().resample(self, how)?, *self.shape())
     }
 
     /// The matrix product op(self)·op(b), plus bias, activated.

@@ -1,5 +1,8 @@
 //! Randomness as a function: counter-based, without hidden state.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 /// A key from which any number of independent random streams can be derived.
 ///
 /// A draw is a function of the seed and of what it is for, not of what was drawn before. `Key::new(seed)` is folded with
@@ -45,7 +48,13 @@ impl Key {
     /// A key of its own for each `tag`.
     pub fn fold(self, tag: u64) -> Key {
         let [a, b, ..] = philox([tag as u32, (tag >> 32) as u32, 0, FOLD], self.0);
-        Key([a, b])
+        let folded = Key([a, b]);
+        TRAIL.with_borrow_mut(|trail| {
+            if let Some(trail) = trail {
+                trail.0.insert(folded, (self, tag));
+            }
+        });
+        folded
     }
 
     /// A key of its own for each text, such as a layer's path.
@@ -53,6 +62,13 @@ impl Key {
         // FNV-1a over 64 bits.
         let hash = tag.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
         self.fold(hash)
+    }
+
+    /// What `work` gives, and which keys it folded on this thread.
+    pub fn traced<T>(work: impl FnOnce() -> T) -> (T, Trail) {
+        let before = TRAIL.replace(Some(Trail::default()));
+        let result = work();
+        (result, TRAIL.replace(before).unwrap_or_default())
     }
 
     /// The four random words at counter `index`.
@@ -78,6 +94,40 @@ impl Key {
             order.swap(i, stream.below(i as u64 + 1) as usize);
         }
         order
+    }
+}
+
+thread_local! {
+    static TRAIL: RefCell<Option<Trail>> = const { RefCell::new(None) };
+}
+
+/// Which keys were folded from which: see [`Key::traced`].
+///
+/// ```
+/// use striate_tensor::Key;
+/// let draw = |step: Key| step.fold_str("dropout").fold(1);
+/// let (key, trail) = Key::traced(|| draw(Key::new(3)));
+/// let folds = trail.folds(Key::new(3), key).unwrap();
+/// assert_eq!(folds.iter().fold(Key::new(4), |key, &tag| key.fold(tag)), draw(Key::new(4)));
+/// ```
+#[derive(Debug, Default)]
+pub struct Trail(HashMap<Key, (Key, u64)>);
+
+impl Trail {
+    /// What `root` was folded with, one after another, to give `key`; none if it was not.
+    pub fn folds(&self, root: Key, key: Key) -> Option<Vec<u64>> {
+        let (mut folds, mut at) = (Vec::new(), key);
+        while at != root {
+            let &(parent, tag) = self.0.get(&at)?;
+            folds.push(tag);
+            // A key is its own ancestor only if two folds met, which 64 bits make all but impossible.
+            if folds.len() > self.0.len() {
+                return None;
+            }
+            at = parent;
+        }
+        folds.reverse();
+        Some(folds)
     }
 }
 

@@ -164,6 +164,14 @@ impl Tensor {
         Arc::get_mut(&mut self.storage).ok_or_else(|| not_on_host(&self.device))
     }
 
+    /// The same elements in memory of their own.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn contiguous_copy(&self) -> Result<Tensor> {
+        Tensor::from_storage(self.device.copy(self)?, self.shape, &self.device)
+    }
+
     /// Whether no other tensor looks at this memory: writing copies nothing then.
     pub fn is_sole_owner(&mut self) -> bool {
         Arc::get_mut(&mut self.storage).is_some()

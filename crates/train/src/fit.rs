@@ -85,6 +85,9 @@ impl Training<'_> {
     /// # Errors
     /// [`Error::Shape`] if the batch does not fit the model; [`Error::NonFinite`] if the loss is not a finite number.
     pub fn step(&mut self, batch: &Batch, key: Key) -> Result<f64> {
+        if let Some(value) = self.step_again(batch, key)? {
+            return Ok(value);
+        }
         let variables = self.model.variables();
         let run = Run::training(key);
         let inputs: Vec<Var> = batch.inputs.iter().cloned().map(Var::constant).collect();
@@ -96,11 +99,29 @@ impl Training<'_> {
         let gradients = self.gradients_of(&variables, &mut gradients)?;
         // The optimizer writes in place: nothing else may hold the weights.
         drop((variables, inputs, outputs, loss));
-        self.model.apply_updates(&run)?;
+        self.keep_statistics(&run)?;
+        self.optimize(&gradients)?;
+        Ok(value)
+    }
+
+    /// What the optimizer makes of the gradients.
+    pub(crate) fn optimize(&mut self, gradients: &[Tensor]) -> Result<()> {
         let mut weights: Vec<(&str, &mut Tensor)> =
             self.model.trainable_mut().into_iter().map(|(_, path, weight)| (path, weight)).collect();
-        self.optimizer.step(&mut weights, &gradients)?;
-        Ok(value)
+        self.optimizer.step(&mut weights, gradients)
+    }
+
+    /// The first part of a step, up to the gradients, without a look at any number on the way: what a device can record.
+    pub(crate) fn forward_and_backward(&self, batch: &Batch, key: Key) -> Result<Passed> {
+        let variables = self.model.variables();
+        let run = Run::training(key);
+        let inputs: Vec<Var> = batch.inputs.iter().cloned().map(Var::constant).collect();
+        let outputs = self.model.run(&inputs, &variables, &run)?;
+        let objective = self.objective(&outputs, batch, &variables, &run)?;
+        let (loss, output) = (objective.value().clone(), outputs[0].value().clone());
+        let mut gradients = objective.backward()?;
+        let gradients = self.gradients_of(&variables, &mut gradients)?;
+        Ok(Passed { loss, output, run, gradients })
     }
 
     /// What training makes small: the losses of all outputs, averaged over samples, plus all penalties.
@@ -247,12 +268,12 @@ impl Training<'_> {
     /// Validates, writes the epoch into the history and calls the callbacks.
     fn after_epoch(
         &mut self,
-        passed: Passed,
+        trained: Trained,
         history: &mut History,
         callbacks: &mut [Box<dyn Callback + '_>],
         options: &Fit<'_>,
     ) -> Result<Flow> {
-        let Passed { mut record, display } = passed;
+        let Trained { mut record, display } = trained;
         if let Some(validation) = options.validation {
             let result =
                 self.evaluate_with(validation, options.batch_size, options.validation_steps, Progress::Silent)?;
@@ -280,7 +301,7 @@ impl Training<'_> {
         feed: &mut Feed<'_>,
         callbacks: &mut [Box<dyn Callback + '_>],
         options: &Fit<'_>,
-    ) -> Result<Passed> {
+    ) -> Result<Trained> {
         let start = Instant::now();
         let title = format!("epoch {}/{}", epoch + 1, options.epochs);
         let mut display = Display::new(options.progress, title, feed.steps);
@@ -326,8 +347,16 @@ impl Training<'_> {
             images_per_second: samples as f64 / seconds.max(1e-9),
             data_wait_share: feed.passes.waited.as_secs_f64() / seconds.max(1e-9),
         };
-        Ok(Passed { record, display })
+        Ok(Trained { record, display })
     }
+}
+
+/// What the first part of a step leaves to the second.
+pub(crate) struct Passed {
+    pub(crate) loss: Tensor,
+    pub(crate) output: Tensor,
+    pub(crate) run: Run,
+    pub(crate) gradients: Vec<Tensor>,
 }
 
 /// What the epochs of one call of `fit` go through with.
@@ -341,7 +370,7 @@ struct Feed<'a> {
 }
 
 /// An epoch that was trained and not yet validated.
-struct Passed {
+struct Trained {
     record: EpochRecord,
     display: Display,
 }

@@ -18,6 +18,7 @@ pub mod loss;
 pub mod metric;
 mod predict;
 mod progress;
+mod replay;
 mod training;
 
 pub use callback::Callback;

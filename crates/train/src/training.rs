@@ -2,6 +2,7 @@
 
 use crate::loss::Loss;
 use crate::metric::Metric;
+use crate::replay::Replays;
 use striate_nn::Model;
 use striate_optim::{Engine, Optimizer};
 use striate_tensor::{Error, Result, Tensor};
@@ -96,7 +97,13 @@ impl Compile for Model {
                 "",
             ));
         }
-        Ok(Training { optimizer: Engine::new(optimizer)?, model: self, losses, metrics: metrics.into_metrics() })
+        Ok(Training {
+            optimizer: Engine::new(optimizer)?,
+            model: self,
+            losses,
+            metrics: metrics.into_metrics(),
+            replays: Replays::New,
+        })
     }
 }
 
@@ -107,6 +114,7 @@ pub struct Training<'m> {
     pub(crate) optimizer: Engine,
     pub(crate) losses: Vec<Box<dyn Loss>>,
     pub(crate) metrics: Vec<Box<dyn Metric>>,
+    pub(crate) replays: Replays,
 }
 
 impl Training<'_> {

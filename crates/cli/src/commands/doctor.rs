@@ -61,6 +61,7 @@ fn cuda() -> Cuda {
         .iter()
         .map(|library| {
             let state = match (library.found, library.missing.is_empty()) {
+                (false, _) if !library.required => "missing, which is no hindrance".to_string(),
                 (false, _) => "missing".to_string(),
                 (true, true) => "found".to_string(),
                 (true, false) => format!("found, but too old: without {}", library.missing.join(", ")),

@@ -31,6 +31,8 @@ float log1pf(float) noexcept;
 float erff(float) noexcept;
 float erfcf(float) noexcept;
 float floorf(float) noexcept;
+double floor(double) noexcept;
+double trunc(double) noexcept;
 float ceilf(float) noexcept;
 float powf(float, float) noexcept;
 float sinf(float) noexcept;
@@ -95,5 +97,10 @@ static inline double __longlong_as_double(long long v) {
     memcpy(&d, &v, sizeof d);
     return d;
 }
+// Rounded each for itself: behind a call the compiler joins no product with a sum.
+static __attribute__((noinline)) float __fmul_rn(float a, float b) { return a * b; }
+static __attribute__((noinline)) float __fadd_rn(float a, float b) { return a + b; }
+static __attribute__((noinline)) double __dmul_rn(double a, double b) { return a * b; }
+static __attribute__((noinline)) double __dadd_rn(double a, double b) { return a + b; }
 static inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
 static inline int __popc(unsigned v) { return __builtin_popcount(v); }

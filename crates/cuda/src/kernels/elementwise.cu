@@ -96,6 +96,8 @@ extern "C" __global__ void __launch_bounds__(256) binary(Binary a) {
 struct Dropout {
     const float* x;
     float* y;
+    // Where the key is, if it is another one each time that recorded work is done.
+    const u32* key;
     i64 n;
     u32 key0, key1, threshold;
     float factor;
@@ -122,9 +124,10 @@ static __device__ void philox(u64 index, u32 key0, u32 key1, u32 out[4]) {
 
 extern "C" __global__ void __launch_bounds__(256) dropout(Dropout a) {
     i64 blocks = (a.n + 3) / 4;
+    u32 key0 = a.key != 0 ? a.key[0] : a.key0, key1 = a.key != 0 ? a.key[1] : a.key1;
     for (i64 b = thread_of_grid(); b < blocks; b += threads_of_grid()) {
         u32 word[4];
-        philox((u64)b, a.key0, a.key1, word);
+        philox((u64)b, key0, key1, word);
         for (int j = 0; j < 4; j++) {
             i64 i = 4 * b + j;
             if (i < a.n) a.y[i] = word[j] >= a.threshold ? a.x[i] * a.factor : 0.0f;

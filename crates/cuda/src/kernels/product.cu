@@ -88,6 +88,29 @@ static __device__ __forceinline__ void write(const Sink& s, i64 base, i64 channe
             if (r + i < m && c + j < n) s.y[base + (r + i) * s.pitch + c + j] = finish(s, channel + c + j, acc[i][j]);
 }
 
+// Shared memory of a block for its pieces of the two operands.
+struct Pieces {
+    float (*a)[PITCH];
+    float (*b)[PITCH];
+};
+
+static __device__ __forceinline__ Pieces pieces() {
+    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
+    Pieces p = {as, bs};
+    return p;
+}
+
+// This block's tile of the product of `a` and `b`, or of its part of the sums. The results of its batch or group begin at y[base], their channels
+// at `channel`. G has m, n, k, part and sink.
+template <class G, class A, class B>
+static __device__ __forceinline__ void make_tile(const G& g, const Task& t, const A& a, const B& b, i64 base, i64 channel) {
+    Pieces p = pieces();
+    float acc[4][4];
+    int first = t.part * g.part, end = first + g.part < g.k ? first + g.part : g.k;
+    multiply(a, b, t.row, t.column, g.m, g.n, first, end, p.a, p.b, acc);
+    write(g.sink, t.part * g.sink.split + base, channel, t.row, t.column, g.m, g.n, acc);
+}
+
 struct Matrix {
     const float* x;
     i64 across, along;
@@ -105,14 +128,10 @@ struct Matmul {
 };
 
 extern "C" __global__ void __launch_bounds__(256) matmul(Matmul g) {
-    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
     Task t = task_of_block(g.m, g.n, g.parts);
     Matrix a = {g.a + t.base * g.a_batch, g.a_row, g.a_k, g.a_k == 1};
     Matrix b = {g.b + t.base * g.b_batch, g.b_column, g.b_k, g.b_k == 1};
-    float acc[4][4];
-    int first = t.part * g.part, end = first + g.part < g.k ? first + g.part : g.k;
-    multiply(a, b, t.row, t.column, g.m, g.n, first, end, as, bs, acc);
-    write(g.sink, t.part * g.sink.split + t.base * g.m * g.n, 0, t.row, t.column, g.m, g.n, acc);
+    make_tile(g, t, a, b, t.base * g.m * g.n, 0);
 }
 
 struct Window {
@@ -179,16 +198,12 @@ struct Patches {
     }
 };
 
-// The same with rows and columns exchanged.
+// A matrix with rows and columns exchanged.
+template <class A>
 struct Turned {
-    const float* x;
-    const Window& w;
+    A of;
     bool deep;
-    __device__ __forceinline__ float at(int i, int k) const {
-        int tap = i / w.ins;
-        i64 from = seen(w, position(k, w.output), tap);
-        return from < 0 ? 0.0f : x[from + i - tap * w.ins];
-    }
+    __device__ __forceinline__ float at(int i, int k) const { return of.at(k, i); }
 };
 
 // dy as a matrix of (input position, tap and channel).
@@ -215,37 +230,24 @@ struct Mirrored {
 };
 
 extern "C" __global__ void __launch_bounds__(256) conv_forward(Conv g) {
-    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
     Task t = task_of_block(g.m, g.n, g.parts);
     Patches a = {g.x + t.base * g.w.ins, g.w, true};
     Matrix b = {g.kernel + t.base * g.w.outs, 1, g.w.out_channels, false};
-    float acc[4][4];
-    int first = t.part * g.part, end = first + g.part < g.k ? first + g.part : g.k;
-    multiply(a, b, t.row, t.column, g.m, g.n, first, end, as, bs, acc);
-    i64 channel = t.base * g.w.outs;
-    write(g.sink, t.part * g.sink.split + channel, channel, t.row, t.column, g.m, g.n, acc);
+    make_tile(g, t, a, b, t.base * g.w.outs, t.base * g.w.outs);
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv_input(Conv g) {
-    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
     Task t = task_of_block(g.m, g.n, g.parts);
     Spread a = {g.dy + t.base * g.w.outs, g.w, true};
     Mirrored b = {g.kernel + t.base * g.w.outs, g.w, true};
-    float acc[4][4];
-    int first = t.part * g.part, end = first + g.part < g.k ? first + g.part : g.k;
-    multiply(a, b, t.row, t.column, g.m, g.n, first, end, as, bs, acc);
-    write(g.sink, t.part * g.sink.split + t.base * g.w.ins, 0, t.row, t.column, g.m, g.n, acc);
+    make_tile(g, t, a, b, t.base * g.w.ins, 0);
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv_kernel(Conv g) {
-    __shared__ __align__(16) float as[DEPTH][PITCH], bs[DEPTH][PITCH];
     Task t = task_of_block(g.m, g.n, g.parts);
-    Turned a = {g.x + t.base * g.w.ins, g.w, false};
+    Turned<Patches> a = {{g.x + t.base * g.w.ins, g.w, true}, false};
     Matrix b = {g.dy + t.base * g.w.outs, 1, g.w.out_channels, false};
-    float acc[4][4];
-    int first = t.part * g.part, end = first + g.part < g.k ? first + g.part : g.k;
-    multiply(a, b, t.row, t.column, g.m, g.n, first, end, as, bs, acc);
-    write(g.sink, t.part * g.sink.split + t.base * g.w.outs, 0, t.row, t.column, g.m, g.n, acc);
+    make_tile(g, t, a, b, t.base * g.w.outs, 0);
 }
 
 // Few channels a group: one result a thread; neighbouring threads have neighbouring channels.

@@ -12,15 +12,22 @@ struct Parameter {
     i64 n, chunk;
 };
 
+// The numbers of the rule. In device memory, so that a recorded step reads others the next time.
+struct Constants {
+    float rate, a, b, c, epsilon;
+    int flag, unused[2];
+};
+
 struct Update {
+    const Constants* constants;
     const Parameter* table;
     i64 chunks;
-    float rate, a, b, c, epsilon;
-    int count, flag, unused;
+    int count, unused;
 };
 
 template <class Rule>
 static __device__ __forceinline__ void step_on_all(const Update& u) {
+    const Constants k = *u.constants;
     for (i64 chunk = blockIdx.x; chunk < u.chunks; chunk += gridDim.x) {
         // The last parameter whose chunks do not begin later.
         int low = 0, high = u.count - 1;
@@ -31,13 +38,13 @@ static __device__ __forceinline__ void step_on_all(const Update& u) {
         }
         const Parameter p = u.table[low];
         i64 first = (chunk - p.chunk) * CHUNK, end = first + CHUNK < p.n ? first + CHUNK : p.n;
-        for (i64 i = first + threadIdx.x; i < end; i += blockDim.x) Rule::step(u, p, i);
+        for (i64 i = first + threadIdx.x; i < end; i += blockDim.x) Rule::step(k, p, i);
     }
 }
 
-// slot 0 is the momentum, if a is not 0. a: momentum; flag: look ahead along it.
+// Slot 0 is the momentum, if a is not 0. a: momentum; flag: look ahead along it.
 struct Sgd {
-    static __device__ __forceinline__ void step(const Update& u, const Parameter& p, i64 i) {
+    static __device__ __forceinline__ void step(const Constants& u, const Parameter& p, i64 i) {
         float step = u.rate * p.gradient[i];
         if (u.a == 0.0f) {
             p.weight[i] -= step;
@@ -51,7 +58,7 @@ struct Sgd {
 
 // a: rho, b: 1 - rho, c: momentum; flag: centered. Slots: mean square, then mean if centered, then momentum if there is any.
 struct RmsProp {
-    static __device__ __forceinline__ void step(const Update& u, const Parameter& p, i64 i) {
+    static __device__ __forceinline__ void step(const Constants& u, const Parameter& p, i64 i) {
         float g = p.gradient[i], square = u.a * p.slot[0][i] + u.b * g * g;
         p.slot[0][i] = square;
         square += u.epsilon;
@@ -74,7 +81,7 @@ struct RmsProp {
 
 // a: 1 - beta 1, b: 1 - beta 2; rate holds the correction for the step's number.
 struct Adam {
-    static __device__ __forceinline__ void step(const Update& u, const Parameter& p, i64 i) {
+    static __device__ __forceinline__ void step(const Constants& u, const Parameter& p, i64 i) {
         float g = p.gradient[i], m = p.slot[0][i], v = p.slot[1][i];
         m += u.a * (g - m);
         v += u.b * (g * g - v);

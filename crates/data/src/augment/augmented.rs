@@ -6,7 +6,7 @@ use crate::image_batch::rows;
 use crate::image_file::Picture;
 use crate::standardize::Standardize;
 use std::sync::Arc;
-use striate_tensor::{Device, Error, Result, Shape, Tensor};
+use striate_tensor::{Device, Error, Key, Resampling, Result, Shape, Tensor};
 
 /// A data set whose one input is a picture that can be had as bytes.
 pub trait PictureSource: Dataset {
@@ -78,6 +78,40 @@ impl<D: PictureSource> Augmented<D> {
         &self.augmentation
     }
 
+    /// A sample's picture after the first changes.
+    fn picture(&self, sample: usize, key: Key, shape: &Shape) -> Result<Arc<Picture>> {
+        let mut picture = self.source.picture(sample)?;
+        for (place, change) in self.first.iter().enumerate() {
+            picture = Arc::new(change.apply(&picture, key.fold_str("first").fold(place as u64))?);
+        }
+        if picture.shape() != *shape {
+            let rule = format!("changes must give pictures of {shape}, as output_size has it");
+            return Err(Error::shape("Augmented", rule, picture.shape().to_string(), ""));
+        }
+        Ok(picture)
+    }
+
+    /// The inputs made by the device from the pictures' bytes, a quarter of what would be brought there otherwise; none where the device
+    /// does not resample, or something else than geometry and a factor is wanted. The values are the same to the bit.
+    fn on_device(&self, samples: &[usize], shape: &Shape, context: &BatchContext) -> Result<Option<Tensor>> {
+        let colours = self.augmentation.channel_shift_range != 0.0 || self.augmentation.brightness_range.is_some();
+        let scale = self.source.standardize().only_factor();
+        let (Some(scale), true) = (scale, context.device.resamples() && !colours && self.erasing.is_none()) else {
+            return Ok(None);
+        };
+        let (mut bytes, mut views) = (Vec::with_capacity(samples.len() * shape.elements()), Vec::new());
+        for &sample in samples {
+            let key = context.key.fold(sample as u64);
+            let picture = self.picture(sample, key, shape)?;
+            bytes.extend_from_slice(picture.bytes());
+            let variant = self.augmentation.draw(key, picture.height(), picture.width());
+            views.push(variant.view(picture.height(), picture.width()));
+        }
+        let border = self.augmentation.fill_mode.border(self.augmentation.cval);
+        let pictures = Tensor::from_vec(bytes, shape.with_batch(samples.len())?, &context.device)?;
+        pictures.resample(&Resampling { views: &views, border, scale }).map(Some)
+    }
+
     fn input_shape(&self) -> Shape {
         let shape = self.source.input_shapes().first().copied().unwrap_or(Shape::from([0]));
         let &[height, width, channels] = shape.as_slice() else { return shape };
@@ -104,16 +138,13 @@ impl<D: PictureSource + Clone + 'static> Dataset for Augmented<D> {
 
     fn batch(&self, samples: &[usize], context: &BatchContext) -> Result<Batch> {
         let shape = self.input_shape();
+        if let Some(input) = self.on_device(samples, &shape, context)? {
+            let targets = self.source.targets(samples, &input, &context.device)?;
+            return Batch::new(vec![input], targets, samples.len());
+        }
         let input = rows(samples.len(), &shape, &context.device, |i, row| {
-            let mut picture = self.source.picture(samples[i])?;
             let key = context.key.fold(samples[i] as u64);
-            for (place, change) in self.first.iter().enumerate() {
-                picture = Arc::new(change.apply(&picture, key.fold_str("first").fold(place as u64))?);
-            }
-            if picture.shape() != shape {
-                let rule = format!("changes must give pictures of {shape}, as output_size has it");
-                return Err(Error::shape("Augmented", rule, picture.shape().to_string(), ""));
-            }
+            let picture = self.picture(samples[i], key, &shape)?;
             self.augmentation.draw(key, picture.height(), picture.width()).apply_into(&picture, row)?;
             if let Some(erasing) = &self.erasing {
                 erasing.apply(row, &shape, key);

@@ -1,5 +1,7 @@
 //! What lies beyond a picture's border.
 
+use striate_tensor::PictureBorder;
+
 /// What lies beyond a picture's border, as `scipy.ndimage` has it
 /// (<https://docs.scipy.org/doc/scipy/reference/generated/scipy.ndimage.affine_transform.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -16,6 +18,16 @@ pub enum FillMode {
 }
 
 impl FillMode {
+    /// As devices know it.
+    pub(super) fn border(self, constant: f32) -> PictureBorder {
+        match self {
+            FillMode::Nearest => PictureBorder::Nearest,
+            FillMode::Constant => PictureBorder::Constant(constant),
+            FillMode::Reflect => PictureBorder::Reflect,
+            FillMode::Wrap => PictureBorder::Wrap,
+        }
+    }
+
     /// The position in -1 < p <= n that stands for `at` on a side of n pixels; none where the constant does.
     pub(super) fn map(self, at: f64, n: usize) -> Option<f64> {
         let last = (n - 1) as f64;

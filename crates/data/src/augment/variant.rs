@@ -6,7 +6,7 @@ use super::geometry::{IDENTITY, Matrix, about_centre, product, rotation, shear, 
 use super::resample::{Flips, affine, mirrored};
 use crate::image_file::Picture;
 use std::fmt;
-use striate_tensor::{Error, Result};
+use striate_tensor::{Error, PictureView, Result};
 
 /// One set of parameters. The default changes nothing.
 ///
@@ -90,6 +90,13 @@ impl Variant {
         ];
         let matrix = parts.into_iter().flatten().reduce(|all, part| product(&all, &part))?;
         Some(about_centre(&matrix, height, width))
+    }
+
+    /// The geometry for a device that resamples; colours are not part of it.
+    pub(super) fn view(&self, height: usize, width: usize) -> PictureView {
+        let [x, y, _] = self.unflipped(height, width).unwrap_or(IDENTITY);
+        let (flip_horizontal, flip_vertical) = (self.flip_horizontal, self.flip_vertical);
+        PictureView { matrix: [x, y], flip_horizontal, flip_vertical }
     }
 
     /// Whether a picture stays as it is.
