@@ -5,10 +5,14 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 const PASSES: [&str; 3] = ["forward", "input", "kernel"];
 /// Contiguous and channels-last.
 const LAYOUTS: [&str; 2] = ["torch", "torch-nhwc"];
+/// PyTorch's threads look for more work for a while after their last, on the processors that are to be measured next.
+const REST: Duration = Duration::from_millis(300);
 
 /// PyTorch, which answers a layer's geometry with the rates of its passes in either layout.
 struct Peer {
@@ -84,6 +88,7 @@ pub fn compare(root: &Path, python: &Path, program: &Path, options: &Options) ->
         let mut own = [0.0_f64; PASSES.len()];
         let mut others = [[0.0_f64; LAYOUTS.len()]; PASSES.len()];
         for _ in 0..options.rounds {
+            sleep(REST);
             for line in ours(program, Some(&layer), options, options.repeat)? {
                 let pass = PASSES.iter().position(|pass| line["pass"] == **pass);
                 let (pass, best) = pass.zip(line["best"].as_f64()).ok_or("a line without pass and best")?;
