@@ -130,7 +130,9 @@ fn token() -> usize {
 }
 
 /// Inside the context, and no capture of another thread begins meanwhile.
-pub(crate) struct Inside<'a>(#[allow(dead_code)] /* held, not read */ Option<RwLockReadGuard<'a, ()>>);
+pub(crate) struct Inside<'a> {
+    _gate: Option<RwLockReadGuard<'a, ()>>,
+}
 
 /// A capture of the computing stream by this thread.
 pub(crate) struct Capture<'a> {
@@ -185,7 +187,7 @@ impl Gpu {
             if self.captures_here() { None } else { Some(self.gate.read().unwrap_or_else(PoisonError::into_inner)) };
         // SAFETY: the context was retained and is released only when this is dropped.
         check("cuCtxSetCurrent", unsafe { cuda::cuCtxSetCurrent(self.context) })?;
-        Ok(Inside(gate))
+        Ok(Inside { _gate: gate })
     }
 
     /// Whether this thread captures the computing stream.

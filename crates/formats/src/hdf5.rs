@@ -22,7 +22,7 @@ const LEAST_OBJECT: usize = 16;
 const MAX_ATTRIBUTE: usize = 64512;
 
 /// How an HDF5 file starts.
-pub(crate) const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
+const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// Whether bytes start as an HDF5 file does.
 pub(crate) fn is_hdf5(bytes: &[u8]) -> bool {

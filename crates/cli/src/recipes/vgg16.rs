@@ -13,7 +13,7 @@ fn side(settings: &Settings) -> usize {
     settings.side.unwrap_or(SIDE)
 }
 
-/// How photographs are read: stretched to 150×150 by nearest neighbour as in the lecture, with the network's own range of values, or
+/// How photographs are read: stretched by nearest neighbour as in the lecture, with the network's own range of values, or
 /// with values 0 to 1 if the run is to be as in the lecture.
 pub fn photograph(settings: &Settings) -> Photograph {
     let values = match settings.as_lecture {

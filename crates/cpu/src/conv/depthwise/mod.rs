@@ -8,6 +8,7 @@ mod rows;
 mod windows;
 
 use crate::backend::Context;
+use crate::simd::Simd;
 use striate_tensor::{Activation, ConvGeometry, Result};
 use windows::Map;
 
@@ -61,4 +62,34 @@ pub(crate) fn kernel_gradient(
             db.map_or(Ok(()), |db| crate::reduce::columns(cx, dy, g.out_channels, db))
         }
     }
+}
+
+/// The first `n` ≤ LANES elements.
+///
+/// # Safety
+/// Only below `Level::run`, with a pointer valid for `n` elements.
+#[inline(always)]
+unsafe fn load<S: Simd>(at: *const f32, n: usize) -> S::V {
+    // SAFETY: as the caller.
+    unsafe { if n == S::LANES { S::load(at) } else { S::load_part(at, n) } }
+}
+
+/// Writes the first `n` ≤ LANES elements.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+unsafe fn store<S: Simd>(to: *mut f32, v: S::V, n: usize) {
+    // SAFETY: as the caller.
+    unsafe { if n == S::LANES { S::store(to, v) } else { S::store_part(to, v, n) } }
+}
+
+/// Adds to the first `n` ≤ LANES elements.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+unsafe fn add_to<S: Simd>(to: *mut f32, v: S::V, n: usize) {
+    // SAFETY: as the caller.
+    unsafe { store::<S>(to, S::add(load::<S>(to, n), v), n) }
 }

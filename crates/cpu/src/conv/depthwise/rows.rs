@@ -1,5 +1,6 @@
 //! Any stride, dilation and number of axes: row by row, over lists of the pixels and taps that meet.
 
+use super::{add_to, load, store};
 use crate::backend::Context;
 use crate::elementwise;
 use crate::kernels::Shared;
@@ -280,20 +281,10 @@ unsafe fn block<S: Simd, const P: usize, const N: usize>(
             for (v, acc) in acc.iter().enumerate() {
                 let to = out.as_mut_ptr().add(p * c + at + v * S::LANES);
                 let sum = S::max(*acc, S::splat(least));
-                if last == S::LANES { S::store(to, sum) } else { S::store_part(to, sum, last) }
+                store::<S>(to, sum, last);
             }
         }
     }
-}
-
-/// The first `n` ≤ LANES elements.
-///
-/// # Safety
-/// Only below `Level::run`, with a pointer valid for `n` elements.
-#[inline(always)]
-unsafe fn load<S: Simd>(at: *const f32, n: usize) -> S::V {
-    // SAFETY: as the caller.
-    unsafe { if n == S::LANES { S::load(at) } else { S::load_part(at, n) } }
 }
 
 pub(crate) fn kernel_gradient(cx: &Context, x: &[f32], dy: &[f32], g: &ConvGeometry, dw: &mut [f32]) -> Result<()> {
@@ -437,8 +428,7 @@ unsafe fn products<S: Simd, const T: usize>(
         }
         for (acc, (_, sum)) in acc.into_iter().zip(pairs) {
             let to = sums.as_mut_ptr().add(sum + at);
-            let sum = S::add(load::<S>(to, width), acc);
-            if width == S::LANES { S::store(to, sum) } else { S::store_part(to, sum, width) }
+            add_to::<S>(to, acc, width);
         }
     }
 }
