@@ -3,7 +3,7 @@
     convolutions.py THREADS REPEAT
 
 Reads the `geometry` that `striate bench conv_micro --json` writes, one a line, and answers each with a line: the best rate of REPEAT
-repetitions in GFLOP/s of every pass, `torch` (contiguous) and `torch-nhwc` (channels_last). A repetition is as many calls as take 10 ms.
+repetitions in GFLOP/s of every pass after calls of 0.1 s, `torch` (contiguous) and `torch-nhwc` (channels_last). A repetition is as many calls as take 10 ms.
 The forward pass has its bias but, unlike ours, no ReLU after it.
 """
 import json
@@ -14,14 +14,19 @@ import torch
 
 THREADS, REPEAT = int(sys.argv[1]), int(sys.argv[2])
 REPETITION_S = 0.01
+WARM_UP_S = 0.1
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def best_rate(gflop, call):
-    call()
-    start = time.perf_counter()
-    call()
-    calls = max(1, min(1000, int(REPETITION_S / (time.perf_counter() - start))))
+    warm_up = time.perf_counter()
+    while True:
+        start = time.perf_counter()
+        call()
+        end = time.perf_counter()
+        if end - warm_up >= WARM_UP_S:
+            break
+    calls = max(1, min(1000, int(REPETITION_S / (end - start))))
     times = []
     for _ in range(REPEAT):
         start = time.perf_counter()

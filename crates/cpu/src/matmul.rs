@@ -174,7 +174,9 @@ impl Product<'_> {
                             accumulate: from > 0,
                             bias: self.bias.filter(|_| last).map(|bias| &bias[column..column + columns]),
                             relu: relu && last,
+                            stream: false,
                         },
+                        ahead: &[],
                     });
                 }
                 if last {

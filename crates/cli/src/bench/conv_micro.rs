@@ -9,6 +9,8 @@ use striate::tensor::{ConvSpec, Key, Padding};
 
 /// A repetition is as many calls as take this long.
 const REPETITION_S: f64 = 0.01;
+/// Calls before the first repetition: by then the system has given each thread a processor of its own.
+const WARM_UP_S: f64 = 0.1;
 
 /// A convolution to measure.
 struct Layer {
@@ -92,10 +94,14 @@ pub fn run(part: &str, repeat: usize, output: &Output) -> Result<()> {
                 kernel.make_mut::<f32>()?;
                 call(&kernel)
             };
-            once()?;
-            let start = Instant::now();
-            once()?;
-            let calls = (REPETITION_S / start.elapsed().as_secs_f64()).clamp(1.0, 1000.0) as usize;
+            let warm_up = Instant::now();
+            let calls = loop {
+                let start = Instant::now();
+                once()?;
+                if warm_up.elapsed().as_secs_f64() >= WARM_UP_S {
+                    break (REPETITION_S / start.elapsed().as_secs_f64()).clamp(1.0, 1000.0) as usize;
+                }
+            };
             let subject = Subject {
                 extra: Map::from_iter([
                     ("layer".into(), json!(name)),

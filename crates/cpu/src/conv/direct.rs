@@ -3,7 +3,7 @@
 use crate::backend::Context;
 use crate::conv::correlation::{Boxes, Correlation, Strip};
 use crate::elementwise;
-use crate::kernels::{PackSource, Packed, RowTable, Segment, Shared, Sweep, Write};
+use crate::kernels::{PackSource, Packed, RowTable, Segment, Shared, Sweep, Write, is_streamed};
 use crate::pool;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,10 +87,12 @@ struct Part {
     per_split: usize,
     first_task: usize,
     tasks: usize,
+    /// Whether results are written past the caches.
+    stream: bool,
 }
 
 impl Part {
-    fn new(cx: &Context, c: Correlation, kernel: Arc<Packed>, first_task: usize) -> Part {
+    fn new(cx: &Context, c: Correlation, kernel: Arc<Packed>, first_task: usize, stream: bool) -> Part {
         let boxes = c.boxes(positions_in_box(&c));
         let strip = c.strip(boxes.size);
         let segments = c.segments(&strip);
@@ -113,6 +115,7 @@ impl Part {
             splits,
             per_split,
             first_task,
+            stream,
             c,
         }
     }
@@ -164,7 +167,9 @@ impl Part {
                         accumulate: from > 0,
                         bias: bias.filter(|_| last).map(|bias| &bias[channel..channel + columns]),
                         relu: relu && last,
+                        stream: self.stream,
                     },
+                    ahead: &[],
                 });
             }
             if last {
@@ -249,7 +254,9 @@ pub(crate) fn run_pooled(
                             accumulate: false,
                             bias: epilogue.0.map(|bias| &bias[column..column + columns]),
                             relu: epilogue.1,
+                            stream: false,
                         },
+                        ahead: &[],
                     });
                 }
             }
@@ -284,10 +291,12 @@ pub(crate) fn run(
 ) -> Result<()> {
     let mut parts: Vec<Part> = Vec::new();
     let (mut tasks, mut work) = (0, 0u64);
+    // Another activation reads the sums again.
+    let stream = is_streamed(out) && matches!(activation, Activation::Linear | Activation::Relu);
     for (correlation, kernel) in correlations {
         for c in correlation.regions() {
             work = work.saturating_add(c.multiply_adds());
-            let part = Part::new(cx, c, kernel.clone(), tasks);
+            let part = Part::new(cx, c, kernel.clone(), tasks, stream);
             tasks += part.tasks;
             parts.push(part);
         }

@@ -96,7 +96,8 @@ pub(crate) fn input_gradient(
                         columns,
                         c: &shared_sums,
                         c_offset: column,
-                        write: Write { accumulate: false, bias: None, relu: false },
+                        write: Write { accumulate: false, bias: None, relu: false, stream: false },
+                        ahead: &[],
                     });
                 }
                 for (i, sums) in sums.chunks_exact(out_width * pairs).take(count).enumerate() {

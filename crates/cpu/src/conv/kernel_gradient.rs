@@ -6,6 +6,7 @@ use crate::backend::Context;
 use crate::conv::correlation::{Boxes, Correlation, Strip, Tap};
 use crate::kernels::{PackSource, RowTable, Run, Segment, Shared, Sweep, Thin, TileLayout, Write, pack_panel};
 use crate::reduce::Fold;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use striate_tensor::{ReduceOp, Result};
 
@@ -14,6 +15,8 @@ use striate_tensor::{ReduceOp, Result};
 const POSITIONS: usize = 896;
 /// The same where a pixel has few channels: all of a box stays in the first-level cache.
 const THIN_POSITIONS: usize = 224;
+/// The same for a single tap: nothing that is laid out is read twice, so what counts is that the next box's input comes meanwhile.
+const SINGLE_TAP_POSITIONS: usize = 64;
 /// Elements of all the tasks' own sums together.
 const PRIVATE_SUMS: usize = 8 << 20;
 
@@ -46,7 +49,11 @@ impl Plan<'_> {
     fn new<'a>(cx: &Context, c: &'a Correlation, kernel_elements: usize) -> Plan<'a> {
         let tile = cx.level.tile_rows();
         let tiled = c.in_per_group >= tile;
-        let boxes = c.boxes(if tiled { POSITIONS } else { THIN_POSITIONS });
+        let boxes = c.boxes(match (tiled, c.tap_count()) {
+            (false, _) => THIN_POSITIONS,
+            (true, 1) => SINGLE_TAP_POSITIONS,
+            (true, _) => POSITIONS,
+        });
         // Adding up a chunk's sums costs about as much as 16 positions.
         let chunks = (c.batch * c.positions() / 1024).clamp(1, 8).min(1 + PRIVATE_SUMS / kernel_elements.max(1));
         let per_chunk = boxes.count().div_ceil(chunks).max(1);
@@ -68,6 +75,23 @@ impl Plan<'_> {
             Some(layout) => steps.map(|step| step / self.strip.channels * layout.tile),
             None => steps,
         }
+    }
+
+    /// What the box at `start` reads of the input, as far as it lies in one piece.
+    fn input_of<'x>(&self, x: &'x [f32], start: [usize; 4]) -> &'x [f32] {
+        let mut piece: Range<usize> = 0..0;
+        self.c.each_row(&self.strip, start, x, |_, _, _, inside| {
+            if inside.is_empty() {
+                return;
+            }
+            let first = (inside.as_ptr().addr() - x.as_ptr().addr()) / size_of::<f32>();
+            if piece.is_empty() {
+                piece = first..first + inside.len();
+            } else if piece.end == first {
+                piece.end += inside.len();
+            }
+        });
+        &x[piece]
     }
 
     /// Sums a chunk of boxes for a part of a group's output channels into `sums`, which start at `offset`, and the output's
@@ -143,6 +167,9 @@ impl Plan<'_> {
                 segments
                     .extend(all.zip(&origins).filter(|(_, origin)| c.exists(**origin, rows.offsets)).map(|(s, _)| s));
             }
+            let my_panels = part * self.per_part..((part + 1) * self.per_part).min(self.panels);
+            let next = if index + 1 < mine.end { self.input_of(x, self.boxes.get(index + 1).0) } else { &[] };
+            let mut ahead = next.chunks(next.len().div_ceil(my_panels.len() * self.rows.len()).max(1));
             let source = PackSource {
                 data: &dy[c.out_offset(start)..],
                 groups: c.groups,
@@ -153,7 +180,7 @@ impl Plan<'_> {
                 columns: out,
                 column_step: 1,
             };
-            for panel in part * self.per_part..((part + 1) * self.per_part).min(self.panels) {
+            for panel in my_panels {
                 let column = panel * wide;
                 let columns = wide.min(out - column);
                 let width = columns.div_ceil(lanes) * lanes;
@@ -177,7 +204,8 @@ impl Plan<'_> {
                         columns,
                         c: sums,
                         c_offset: offset + group * out + column,
-                        write: Write { accumulate: index > mine.start, bias: None, relu: false },
+                        write: Write { accumulate: index > mine.start, bias: None, relu: false, stream: false },
+                        ahead: ahead.next().unwrap_or(&[]),
                     });
                 }
             }

@@ -16,11 +16,13 @@ pub(crate) struct RowTable {
     /// The largest of each: what a kernel holds against the operands' lengths.
     a_max: usize,
     c_max: usize,
+    /// All bits that the starts of the result's rows have: whether they are multiples of a vector.
+    c_bits: usize,
 }
 
 impl RowTable {
     pub(crate) fn with_capacity(rows: usize) -> Self {
-        RowTable { a: Vec::with_capacity(rows), c: Vec::with_capacity(rows), a_max: 0, c_max: 0 }
+        RowTable { a: Vec::with_capacity(rows), c: Vec::with_capacity(rows), a_max: 0, c_max: 0, c_bits: 0 }
     }
 
     /// Adds a row that starts at element `a` of the left operand and `c` of the result.
@@ -30,6 +32,7 @@ impl RowTable {
         self.c.push(c);
         self.a_max = self.a_max.max(a);
         self.c_max = self.c_max.max(c);
+        self.c_bits |= c;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -73,6 +76,8 @@ pub(crate) struct Write<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     /// Clamp at zero.
     pub(crate) relu: bool,
+    /// Write past the caches, if whole vectors can be: for results too many to be found there again.
+    pub(crate) stream: bool,
 }
 
 /// All rows of a table times one panel.
@@ -94,6 +99,8 @@ pub(crate) struct Sweep<'a> {
     /// Added to where every row of the result starts.
     pub(crate) c_offset: usize,
     pub(crate) write: Write<'a>,
+    /// Fetched meanwhile: what is read next. Only where the step is not 1, whose results are few enough to be near.
+    pub(crate) ahead: &'a [f32],
 }
 
 impl Sweep<'_> {
@@ -112,6 +119,13 @@ impl Sweep<'_> {
         assert!(self.c_offset + c_max + self.columns <= self.c.len(), "result too short");
         assert!(self.columns <= self.width && self.width.is_multiple_of(S::LANES));
         assert!(self.write.bias.is_none_or(|bias| bias.len() == self.columns), "bias of wrong size");
+    }
+
+    /// Whether results are written past the caches: if every vector of them is whole, new and aligned.
+    fn streams<S: Simd>(&self) -> bool {
+        let first = self.c.pointer(self.c_offset).addr() / size_of::<f32>();
+        let whole = self.columns == self.width && (first | self.rows.c_bits).is_multiple_of(S::LANES);
+        self.write.stream && whole && !self.write.accumulate
     }
 }
 
@@ -145,14 +159,21 @@ impl Kernel for &Sweep<'_> {
 unsafe fn by_length<S: Simd, const MR: usize, const NV: usize>(s: &Sweep<'_>) {
     // SAFETY: the caller checked the operands.
     unsafe {
+        if s.step == 1 && s.streams::<S>() {
+            match s.run {
+                9 => all_rows::<S, MR, NV, 9, true, true>(s),
+                _ => all_rows::<S, MR, NV, 0, true, true>(s),
+            }
+            return S::fence();
+        }
         match (s.step, s.run) {
             // The first layers' rows: 3 taps of 1 or 3 channels.
-            (1, 3) => all_rows::<S, MR, NV, 3, true>(s),
-            (1, 9) => all_rows::<S, MR, NV, 9, true>(s),
+            (1, 3) => all_rows::<S, MR, NV, 3, true, false>(s),
+            (1, 9) => all_rows::<S, MR, NV, 9, true, false>(s),
             // ResNet's: 7 taps of 3 channels.
-            (1, 21) => all_rows::<S, MR, NV, 21, true>(s),
-            (1, _) => all_rows::<S, MR, NV, 0, true>(s),
-            _ => all_rows::<S, MR, NV, 0, false>(s),
+            (1, 21) => all_rows::<S, MR, NV, 21, true, false>(s),
+            (1, _) => all_rows::<S, MR, NV, 0, true, false>(s),
+            _ => all_rows::<S, MR, NV, 0, false, false>(s),
         }
     }
 }
@@ -160,7 +181,16 @@ unsafe fn by_length<S: Simd, const MR: usize, const NV: usize>(s: &Sweep<'_>) {
 /// # Safety
 /// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
-unsafe fn all_rows<S: Simd, const MR: usize, const NV: usize, const RUN: usize, const UNIT: bool>(s: &Sweep<'_>) {
+unsafe fn all_rows<
+    S: Simd,
+    const MR: usize,
+    const NV: usize,
+    const RUN: usize,
+    const UNIT: bool,
+    const STREAM: bool,
+>(
+    s: &Sweep<'_>,
+) {
     let m = s.rows.len();
     let full = m - m % MR;
     let mut row = 0;
@@ -168,21 +198,21 @@ unsafe fn all_rows<S: Simd, const MR: usize, const NV: usize, const RUN: usize, 
     unsafe {
         while row < full {
             if !UNIT && adjacent(&s.rows.a[row..row + MR]) {
-                one_tile::<S, MR, NV, RUN, UNIT, true>(s, row, MR);
+                one_tile::<S, MR, NV, RUN, UNIT, true, STREAM>(s, row, MR);
             } else {
-                one_tile::<S, MR, NV, RUN, UNIT, false>(s, row, MR);
+                one_tile::<S, MR, NV, RUN, UNIT, false, STREAM>(s, row, MR);
             }
             row += MR;
         }
         // The rest takes the smallest tile that holds it.
         match m - row {
             0 => {}
-            1 => one_tile::<S, 1, NV, 0, UNIT, false>(s, row, 1),
-            2 => one_tile::<S, 2, NV, 0, UNIT, false>(s, row, 2),
-            rest @ (3 | 4) => one_tile::<S, 4, NV, 0, UNIT, false>(s, row, rest),
-            rest @ (5 | 6) => one_tile::<S, 6, NV, 0, UNIT, false>(s, row, rest),
-            rest @ 7..=9 if MR > 9 => one_tile::<S, 9, NV, 0, UNIT, false>(s, row, rest),
-            rest => one_tile::<S, MR, NV, 0, UNIT, false>(s, row, rest),
+            1 => one_tile::<S, 1, NV, 0, UNIT, false, STREAM>(s, row, 1),
+            2 => one_tile::<S, 2, NV, 0, UNIT, false, STREAM>(s, row, 2),
+            rest @ (3 | 4) => one_tile::<S, 4, NV, 0, UNIT, false, STREAM>(s, row, rest),
+            rest @ (5 | 6) => one_tile::<S, 6, NV, 0, UNIT, false, STREAM>(s, row, rest),
+            rest @ 7..=9 if MR > 9 => one_tile::<S, 9, NV, 0, UNIT, false, STREAM>(s, row, rest),
+            rest => one_tile::<S, MR, NV, 0, UNIT, false, STREAM>(s, row, rest),
         }
     }
 }
@@ -205,6 +235,7 @@ unsafe fn one_tile<
     const RUN: usize,
     const UNIT: bool,
     const ADJACENT: bool,
+    const STREAM: bool,
 >(
     s: &Sweep<'_>,
     row: usize,
@@ -218,11 +249,17 @@ unsafe fn one_tile<
             *a = base.add(*s.rows.a.get_unchecked(row + r.min(count - 1)));
         }
         // The next tile's results are fetched while this one's are computed.
-        for r in 0..MR {
+        for r in 0..if STREAM || !UNIT { 0 } else { MR } {
             let next = *s.rows.c.get_unchecked((row + MR + r).min(s.rows.c.len() - 1));
             let next = s.c.pointer(0).wrapping_add(s.c_offset + next);
             for v in 0..NV {
                 S::prefetch(next.wrapping_add(v * S::LANES));
+            }
+        }
+        if !UNIT {
+            let (from, to) = (row * s.ahead.len() / s.rows.len(), (row + count) * s.ahead.len() / s.rows.len());
+            for line in (from..to).step_by(16) {
+                S::prefetch_second(s.ahead.as_ptr().wrapping_add(line));
             }
         }
         let step = if UNIT { 1 } else { s.step };
@@ -260,7 +297,7 @@ unsafe fn one_tile<
                 }
             }
         }
-        write::<S, MR, NV>(s, &acc, row, count);
+        write::<S, MR, NV, STREAM>(s, &acc, row, count);
     }
 }
 
@@ -318,7 +355,7 @@ unsafe fn multiply_adjacent<S: Simd, const MR: usize, const NV: usize>(
 /// # Safety
 /// Only below `Level::run`, with operands and results that `Sweep::check` held against their lengths.
 #[inline(always)]
-unsafe fn write<S: Simd, const MR: usize, const NV: usize>(
+unsafe fn write<S: Simd, const MR: usize, const NV: usize, const STREAM: bool>(
     s: &Sweep<'_>,
     acc: &[[S::V; NV]; MR],
     row: usize,
@@ -327,7 +364,7 @@ unsafe fn write<S: Simd, const MR: usize, const NV: usize>(
     // SAFETY: the caller checked that `columns` elements from each row's start lie in the result.
     unsafe {
         let start = s.c.pointer(0).add(s.c_offset);
-        let full = s.columns == NV * S::LANES;
+        let full = STREAM || s.columns == NV * S::LANES;
         let zero = S::splat(0.0);
         let mut bias = [zero; NV];
         if let Some(values) = s.write.bias {
@@ -350,7 +387,7 @@ unsafe fn write<S: Simd, const MR: usize, const NV: usize>(
                     if s.write.relu {
                         sum = S::max(sum, zero);
                     }
-                    S::store(at, sum);
+                    if STREAM { S::stream(at, sum) } else { S::store(at, sum) }
                 } else {
                     if s.write.accumulate {
                         sum = S::add(sum, load_columns::<S>(c, v, s.columns));

@@ -52,6 +52,16 @@ impl Simd for Avx2 {
         unsafe { _mm256_storeu_ps(p, v) }
     }
     #[inline(always)]
+    unsafe fn stream(p: *mut f32, v: __m256) {
+        // SAFETY: see above; the caller aligned the pointer and fences.
+        unsafe { _mm256_stream_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn fence() {
+        // SAFETY: see above.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
     unsafe fn load_part(p: *const f32, n: usize) -> __m256 {
         // SAFETY: see above; masked lanes are not touched.
         unsafe { _mm256_maskload_ps(p, mask(n)) }
@@ -65,6 +75,11 @@ impl Simd for Avx2 {
     unsafe fn prefetch(p: *const f32) {
         // SAFETY: see above; a prefetch touches nothing, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn prefetch_second(p: *const f32) {
+        // SAFETY: see above; a prefetch touches nothing, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
     }
     #[inline(always)]
     unsafe fn add(a: __m256, b: __m256) -> __m256 {

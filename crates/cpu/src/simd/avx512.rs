@@ -44,6 +44,16 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(p, v) }
     }
     #[inline(always)]
+    unsafe fn stream(p: *mut f32, v: __m512) {
+        // SAFETY: see above; the caller aligned the pointer and fences.
+        unsafe { _mm512_stream_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn fence() {
+        // SAFETY: see above.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
     unsafe fn load_part(p: *const f32, n: usize) -> __m512 {
         // SAFETY: see above; masked lanes are not touched.
         unsafe { _mm512_maskz_loadu_ps(mask(n), p) }
@@ -57,6 +67,11 @@ impl Simd for Avx512 {
     unsafe fn prefetch(p: *const f32) {
         // SAFETY: see above; a prefetch touches nothing, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn prefetch_second(p: *const f32) {
+        // SAFETY: see above; a prefetch touches nothing, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
     }
     #[inline(always)]
     unsafe fn add(a: __m512, b: __m512) -> __m512 {

@@ -158,12 +158,19 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
+    /// Writes past the caches where the instruction set can; `p` must be aligned to a vector. Only after [`Simd::fence`] do other
+    /// threads see it in order.
+    unsafe fn stream(p: *mut f32, v: Self::V);
+    /// Ends a row of [`Simd::stream`]s.
+    unsafe fn fence();
     /// The first `n` < LANES elements; the others are zero.
     unsafe fn load_part(p: *const f32, n: usize) -> Self::V;
     /// Writes the first `n` < LANES elements only.
     unsafe fn store_part(p: *mut f32, v: Self::V, n: usize);
     /// Asks for the line at `p`, which need not be valid, to be near soon.
     unsafe fn prefetch(p: *const f32);
+    /// The same for the second-level cache only.
+    unsafe fn prefetch_second(p: *const f32);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Lane by lane `yes` where a > b, else `no`.

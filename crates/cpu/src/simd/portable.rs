@@ -28,6 +28,13 @@ impl Simd for Portable {
         unsafe { p.cast::<[f32; N]>().write_unaligned(v) }
     }
     #[inline(always)]
+    unsafe fn stream(p: *mut f32, v: [f32; N]) {
+        // SAFETY: see above.
+        unsafe { Self::store(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn fence() {}
+    #[inline(always)]
     unsafe fn load_part(p: *const f32, n: usize) -> [f32; N] {
         let mut v = [0.0; N];
         for (i, v) in v.iter_mut().enumerate().take(n) {
@@ -45,6 +52,8 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn prefetch(_p: *const f32) {}
+    #[inline(always)]
+    unsafe fn prefetch_second(_p: *const f32) {}
     #[inline(always)]
     unsafe fn add(mut a: [f32; N], b: [f32; N]) -> [f32; N] {
         for i in 0..N {

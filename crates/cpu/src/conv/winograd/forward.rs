@@ -5,7 +5,7 @@ use super::transforms::{
 };
 use super::{Tiles, TransformedKernel, plane};
 use crate::backend::Context;
-use crate::kernels::{RowTable, Segment, Shared, Sweep, Write};
+use crate::kernels::{Fence, RowTable, Segment, Shared, Sweep, Write, is_streamed};
 use std::sync::{Mutex, PoisonError};
 use striate_tensor::Result;
 
@@ -98,6 +98,8 @@ fn blocks(
         }
         None => None,
     };
+    let lanes = cx.level.lanes();
+    let aligned = ((output.as_ptr().addr() / size_of::<f32>()) | tiles.out_channels).is_multiple_of(lanes);
     let job = Job {
         cx,
         tiles,
@@ -111,6 +113,7 @@ fn blocks(
         channels,
         per_split,
         at_once,
+        stream: !scatter && !tiles.pools && is_streamed(output) && aligned,
         table: table(block, channels, at_once * wide),
     };
     let shared = Shared::new(output);
@@ -147,6 +150,8 @@ struct Job<'a> {
     /// Panels of a task, and of those the ones whose products are in flight together.
     per_split: usize,
     at_once: usize,
+    /// Whether outputs are written past the caches.
+    stream: bool,
     table: RowTable,
 }
 
@@ -229,7 +234,8 @@ impl Job<'_> {
                             columns: width,
                             c: &shared,
                             c_offset: point * out_plane + i * wide,
-                            write: Write { accumulate: false, bias: None, relu: false },
+                            write: Write { accumulate: false, bias: None, relu: false, stream: false },
+                            ahead: &[],
                         });
                     }
                 }
@@ -265,6 +271,7 @@ impl Job<'_> {
                             bias: self.bias.map(|bias| &bias[start..]),
                             relu: self.relu,
                             pools: tiles.pools,
+                            stream: self.stream,
                             out: output,
                             indices,
                             starts: tiles.outputs(first + t),
@@ -274,6 +281,9 @@ impl Job<'_> {
                 }
             }
             panel += together;
+        }
+        if self.stream {
+            cx.level.run(Fence);
         }
         Ok(())
     }

@@ -112,7 +112,8 @@ pub(crate) fn run(
                     columns: real,
                     c: &shared,
                     c_offset: point * sum_plane + column,
-                    write: Write { accumulate: first > 0, bias: None, relu: false },
+                    write: Write { accumulate: first > 0, bias: None, relu: false, stream: false },
+                    ahead: &[],
                 });
             }
         });

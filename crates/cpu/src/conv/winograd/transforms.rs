@@ -458,6 +458,8 @@ pub(super) struct OutputTransform<'a, const I: usize, const O: usize> {
     pub(super) relu: bool,
     /// Only the maximum of each 2×2 outputs is written.
     pub(super) pools: bool,
+    /// Outputs are written past the caches: all of them lie at multiples of a vector, and the task ends with a fence.
+    pub(super) stream: bool,
     pub(super) out: &'a Shared<'a, f32>,
     /// Takes which of its four outputs each maximum is, row-major.
     pub(super) indices: Option<&'a Shared<'a, u8>>,
@@ -478,6 +480,8 @@ impl<const I: usize, const O: usize> Kernel for OutputTransform<'_, I, O> {
         for start in self.starts.iter().flatten() {
             assert!(start + end <= self.out.len());
             assert!(self.indices.is_none_or(|indices| start + end <= indices.len()));
+            let first = self.out.pointer(start + self.channel).addr() / size_of::<f32>();
+            assert!(!self.stream || first.is_multiple_of(S::LANES), "streamed outputs must be aligned");
         }
         let products = self.products.as_ptr();
         let mut c = 0;
@@ -543,7 +547,11 @@ impl<const I: usize, const O: usize> Kernel for OutputTransform<'_, I, O> {
                         |i, value| {
                             if let Some(start) = self.starts[i] {
                                 let value = S::max(S::add(value, bias), least);
-                                store::<S>(out.add(start + c), value, left);
+                                if self.stream && left == S::LANES {
+                                    S::stream(out.add(start + c), value);
+                                } else {
+                                    store::<S>(out.add(start + c), value, left);
+                                }
                             }
                         }
                     );
