@@ -27,6 +27,7 @@ mod var;
 
 pub use custom::CustomOp;
 pub use gradients::Gradients;
+pub use ops::conv::{COMPUTED_AGAIN_BYTES, COMPUTED_AGAIN_PRODUCTS};
 pub use var::{Backward, Var};
 
 /// The examples of the README are tests too.

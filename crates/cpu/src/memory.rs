@@ -63,55 +63,49 @@ fn class(len: usize) -> usize {
     len.div_ceil(step) * step
 }
 
-fn capacity(data: &HostData) -> usize {
-    match data {
-        HostData::F32(v) => v.capacity(),
-        HostData::F64(v) => v.capacity(),
-        HostData::F16(v) => v.capacity(),
-        HostData::Bf16(v) => v.capacity(),
-        HostData::U8(v) => v.capacity(),
-        HostData::I32(v) => v.capacity(),
-        HostData::I64(v) => v.capacity(),
+/// A block whatever its elements: how many it has room for, where it starts, whether the arena lent it.
+struct Block {
+    capacity: usize,
+    address: usize,
+    is_loan: bool,
+}
+
+impl Block {
+    fn new(data: &HostData) -> Block {
+        fn of<T: Element>(v: &AlignedVec<T>) -> Block {
+            Block { capacity: v.capacity(), address: v.as_ptr().addr(), is_loan: v.is_loan() }
+        }
+        match data {
+            HostData::F32(v) => of(v),
+            HostData::F64(v) => of(v),
+            HostData::F16(v) => of(v),
+            HostData::Bf16(v) => of(v),
+            HostData::U8(v) => of(v),
+            HostData::I32(v) => of(v),
+            HostData::I64(v) => of(v),
+        }
+    }
+
+    /// The class that a small block can serve: the largest that fits. None for large ones and for those that lie askew.
+    fn shelf(&self, dtype: DType) -> Option<usize> {
+        let is_large = self.is_loan || self.capacity * dtype.size() > 2 * LARGE;
+        if self.capacity < 64 || is_large || !self.address.is_multiple_of(64) {
+            return None;
+        }
+        // A block made here has up to 64 elements of slack behind its class.
+        let class = class(self.capacity - 64);
+        (class <= self.capacity).then_some(class)
     }
 }
 
-fn is_loan(data: &HostData) -> bool {
-    match data {
-        HostData::F32(v) => v.is_loan(),
-        HostData::F64(v) => v.is_loan(),
-        HostData::F16(v) => v.is_loan(),
-        HostData::Bf16(v) => v.is_loan(),
-        HostData::U8(v) => v.is_loan(),
-        HostData::I32(v) => v.is_loan(),
-        HostData::I64(v) => v.is_loan(),
-    }
-}
-
-/// The class that a small block can serve: the largest that fits. None for large ones and for those that lie askew.
 fn shelf_of(data: &HostData) -> Option<usize> {
-    let capacity = capacity(data);
-    let address = match data {
-        HostData::F32(v) => v.as_ptr() as usize,
-        HostData::F64(v) => v.as_ptr() as usize,
-        HostData::F16(v) => v.as_ptr() as usize,
-        HostData::Bf16(v) => v.as_ptr() as usize,
-        HostData::U8(v) => v.as_ptr() as usize,
-        HostData::I32(v) => v.as_ptr() as usize,
-        HostData::I64(v) => v.as_ptr() as usize,
-    };
-    let is_large = is_loan(data) || capacity * data.dtype().size() > 2 * LARGE;
-    if capacity < 64 || is_large || !address.is_multiple_of(64) {
-        return None;
-    }
-    // A block made here has up to 64 elements of slack behind its class.
-    let class = class(capacity - 64);
-    (class <= capacity).then_some(class)
+    Block::new(data).shelf(data.dtype())
 }
 
 /// Bytes that a lent block counts with: those of its class, or all it has if it has none.
 fn bytes(data: &HostData) -> usize {
     // Without the slack of alignment, so that lending and returning agree.
-    shelf_of(data).unwrap_or_else(|| capacity(data)) * data.dtype().size()
+    shelf_of(data).unwrap_or_else(|| Block::new(data).capacity) * data.dtype().size()
 }
 
 impl Pool {

@@ -5,15 +5,13 @@ use crate::model::Model;
 use crate::summary::thousands;
 use serde_json::{Map, Value};
 use std::fmt;
+use striate_autograd::{COMPUTED_AGAIN_BYTES, COMPUTED_AGAIN_PRODUCTS};
 use striate_tensor::Shape;
 
 /// Bytes of a number.
 const FLOAT: usize = 4;
-/// Bytes of the maps of the samples whose gradients a convolution computes together.
+/// Bytes of the maps of the samples whose gradients a convolution of the CPU back end computes together.
 const CHUNK: usize = 24 << 20;
-/// Bytes of an output that is computed again rather than kept, if few products make a number.
-const LARGE: usize = 16 << 20;
-const FEW_PRODUCTS: u64 = 32;
 
 /// One layer in [`Costs`]; the numbers are for one sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,7 +212,7 @@ impl Costs {
                 is_overwritten,
                 is_computed_again: is_convolution(step)
                     && is_read_by_convolution
-                    && products <= FEW_PRODUCTS
+                    && products <= COMPUTED_AGAIN_PRODUCTS as u64
                     && step.shape.elements() >= 4 * input_shapes[0].elements(),
                 is_chunked: is_fused(step),
                 weights: if is_first { gradient_bytes } else { 0 },
@@ -250,7 +248,7 @@ impl Costs {
     pub fn training_peak_bytes(&self, batch_size: usize, optimizer_numbers: usize) -> usize {
         let block = |step: &Kept| block_bytes(step.numbers * batch_size);
         let chunk = |step: &Kept| block(step).min(CHUNK);
-        let again = |step: &Kept| step.is_computed_again && block(step) >= LARGE;
+        let again = |step: &Kept| step.is_computed_again && block(step) >= COMPUTED_AGAIN_BYTES;
         let indices = |step: &Kept| if step.has_indices { block(step) / FLOAT } else { 0 };
         let kept = |step: &Kept| match step.is_reached {
             true if again(step) => 0,

@@ -4,10 +4,11 @@ use crate::var::{Backward, Var};
 use std::sync::Arc;
 use striate_tensor::{Activation, ConvSpec, Error, PoolKind, PoolSpec, Result, Tensor, UnaryOp};
 
-/// Bytes of an output that is worth computing twice.
-const LARGE: usize = 16 << 20;
-/// Products of one output number that are few enough for that: those of 3×3 taps and three channels.
-const FEW_PRODUCTS: usize = 32;
+/// Bytes from which on a convolution's output is computed again for the backward pass instead of kept, if it has at least four times its
+/// input's elements and [`COMPUTED_AGAIN_PRODUCTS`] allow.
+pub const COMPUTED_AGAIN_BYTES: usize = 16 << 20;
+/// Products of one output number that are few enough for computing it again: those of 3×3 taps and three channels.
+pub const COMPUTED_AGAIN_PRODUCTS: usize = 32;
 
 /// A convolution whose output is large beside its input and soon computed: training keeps the input and computes it again, which
 /// costs little more than the memory traffic (Chen et al. 2016, <https://arxiv.org/abs/1604.06174>).
@@ -29,8 +30,8 @@ impl Recipe {
         (activation, y): (Activation, &Tensor),
     ) -> Option<Arc<Recipe>> {
         let products = kernel.elements() / kernel.shape().channels().max(1);
-        let is_large = y.elements() * y.dtype().size() >= LARGE && y.elements() >= 4 * x.elements();
-        (is_large && products <= FEW_PRODUCTS).then(|| {
+        let is_large = y.elements() * y.dtype().size() >= COMPUTED_AGAIN_BYTES && y.elements() >= 4 * x.elements();
+        (is_large && products <= COMPUTED_AGAIN_PRODUCTS).then(|| {
             let (x, kernel, bias) = (x.clone(), kernel.clone(), bias.cloned());
             Arc::new(Recipe { spec: *spec, activation, x, kernel, bias })
         })
