@@ -3,6 +3,7 @@
 use crate::backend::{Context, f32s};
 use crate::elementwise;
 use crate::kernels::{Dots, Narrow, PackSource, Packed, RowTable, Segment, Shared, Sweep, Write};
+use crate::reduce;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use striate_tensor::{Activation, Epilogue, MatmulGeometry, Result, Storage, Tensor};
@@ -11,6 +12,9 @@ use striate_tensor::{Activation, Epilogue, MatmulGeometry, Result, Storage, Tens
 const KEPT: usize = 4 << 20;
 /// Rows up to which a larger matrix is read as it lies.
 const FEW_ROWS: usize = 16;
+/// Parts that the sums of a few rows are cut into at most, and steps along k of a part at least.
+const MOST_PARTS: usize = 16;
+const SHORTEST_PART: usize = 64;
 /// Rows of the result that a task computes.
 const ROWS: usize = 96;
 /// Steps along k whose panel stays in the first-level cache while the task's rows meet it.
@@ -73,10 +77,10 @@ fn few_rows(
 ) -> Result<()> {
     let work = (g.m * g.k) as u64 * g.n as u64;
     let a_steps = if g.transpose_a { (1, g.m) } else { (g.k, 1) };
-    // Computed in blocks of columns (block, m, columns), so that each task writes memory of its own.
-    let width = (g.n / 16).clamp(64, 512);
-    let mut blocks = cx.memory.take::<f32>(g.m * g.n)?;
     if g.transpose_b {
+        // Computed in blocks of columns (block, m, columns), so that each task writes memory of its own.
+        let width = (g.n / 16).clamp(64, 512);
+        let mut blocks = cx.memory.take::<f32>(g.m * g.n)?;
         let rows: Vec<f32> = (0..g.m * g.k).map(|i| a[i / g.k * a_steps.0 + i % g.k * a_steps.1]).collect();
         cx.threads.pieces(&mut blocks, width * g.m, work, |block, out| {
             let columns = out.len() / g.m;
@@ -87,25 +91,38 @@ fn few_rows(
                 (0..g.m).for_each(|i| out[i * columns + j] = dots[i]);
             }
         });
-    } else {
-        cx.threads.pieces(&mut blocks, width * g.m, work, |block, out| {
-            let columns = out.len() / g.m;
-            out.fill(0.0);
-            let b = &b[block * width..];
-            cx.level.run(Narrow { a, a_steps, k: g.k, b, b_step: g.n, columns, out });
-        });
-    }
-    for (block, values) in blocks.chunks(width * g.m).enumerate() {
-        let columns = values.len() / g.m;
-        for (i, row) in values.chunks_exact(columns).enumerate() {
-            let at = block * width;
-            let out = &mut out[i * g.n + at..i * g.n + at + columns];
-            out.copy_from_slice(row);
-            if let Some(bias) = bias {
-                out.iter_mut().zip(&bias[at..]).for_each(|(out, &bias)| *out += bias);
+        for (block, values) in blocks.chunks(width * g.m).enumerate() {
+            let columns = values.len() / g.m;
+            for (i, row) in values.chunks_exact(columns).enumerate() {
+                let at = i * g.n + block * width;
+                out[at..at + columns].copy_from_slice(row);
             }
-            elementwise::activate(cx.level, activation, out);
         }
+    } else {
+        // Computed in parts of k (part, m, n): each task reads the matrix as it lies, whole rows, which memory gives fastest.
+        let parts = (g.k / SHORTEST_PART).clamp(1, MOST_PARTS);
+        let depth = g.k.div_ceil(parts);
+        let parts = g.k.div_ceil(depth);
+        let mut others = cx.memory.take::<f32>((parts - 1) * g.m * g.n)?;
+        {
+            let (first, others) = (Shared::new(out), Shared::new(&mut others));
+            cx.threads.run(parts, work, |part| {
+                let (from, to) = (part * depth, ((part + 1) * depth).min(g.k));
+                let len = g.m * g.n;
+                // SAFETY: each part has sums of its own.
+                let out = unsafe { if part == 0 { first.slice(0, len) } else { others.slice((part - 1) * len, len) } };
+                out.fill(0.0);
+                let (a, b) = (&a[from * a_steps.1..], &b[from * g.n..to * g.n]);
+                cx.level.run(Narrow { a, a_steps, k: to - from, b, b_step: g.n, columns: g.n, out });
+            });
+        }
+        reduce::add_parts(cx, &others, out);
+    }
+    for row in out.chunks_exact_mut(g.n) {
+        if let Some(bias) = bias {
+            row.iter_mut().zip(bias).for_each(|(out, &bias)| *out += bias);
+        }
+        elementwise::activate(cx.level, activation, row);
     }
     Ok(())
 }
