@@ -195,6 +195,9 @@ pub struct EvaluateArguments {
     /// cache folder, datasets/].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// What pixels become: caffe, symmetric or rescale=1/255 [default: what the model says].
+    #[arg(long, value_name = "VALUES")]
+    pub pixels: Option<PixelValues>,
     /// Also write pictures of the answers there: confusion matrix, reliability diagram, the worst mistakes, and answers.csv.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

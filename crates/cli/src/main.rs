@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     process::mark_start();
     let cli = Cli::parse();
     match run(cli) {
+        Ok(_) if output::has_failed() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");

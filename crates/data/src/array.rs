@@ -1,5 +1,6 @@
 //! One value a sample, for all samples, in memory.
 
+use crate::fingerprint::Fingerprint;
 use crate::one_hot::checked_labels;
 use std::sync::Arc;
 use striate_tensor::{DType, Device, Error, Result, Shape, Tensor};
@@ -69,6 +70,23 @@ impl Array {
             DType::U8 => Array::bytes(tensor.to_vec()?, *tensor.shape(), 1.0),
             DType::F32 => Array::floats(tensor.to_vec()?, *tensor.shape()),
             _ => Array::floats(tensor.to_f64_vec()?.into_iter().map(|v| v as f32).collect(), *tensor.shape()),
+        }
+    }
+
+    /// Adds what tells these values from others: shape, and as many values as are soon looked at.
+    pub(crate) fn mark(&self, print: Fingerprint) -> Fingerprint {
+        const LOOKED_AT: usize = 1 << 14;
+        let print = print.number(self.samples as u64).text(&self.shape.to_string());
+        let step = |len: usize| len.div_ceil(LOOKED_AT).max(1);
+        match &self.values {
+            Values::Floats(v) => {
+                v.iter().step_by(step(v.len())).fold(print, |print, v| print.number(u64::from(v.to_bits())))
+            }
+            Values::Bytes { bytes, divisor } => {
+                let print = print.number(u64::from(divisor.to_bits()));
+                bytes.iter().step_by(step(bytes.len())).fold(print, |print, &v| print.bytes(&[v]))
+            }
+            Values::Classes(v) => v.iter().fold(print, |print, &v| print.number(u64::from(v))),
         }
     }
 

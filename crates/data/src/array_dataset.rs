@@ -2,6 +2,7 @@
 
 use crate::array::Array;
 use crate::dataset::{Batch, BatchContext, Dataset};
+use crate::fingerprint::Fingerprint;
 use std::sync::Arc;
 use striate_tensor::{Error, Result, Shape, Tensor};
 
@@ -22,6 +23,8 @@ pub struct ArrayDataset {
     weights: Option<Array>,
     class_names: Arc<[String]>,
     samples: usize,
+    /// Of what the arrays were computed from.
+    source: Option<u64>,
 }
 
 impl ArrayDataset {
@@ -34,7 +37,7 @@ impl ArrayDataset {
             .first()
             .map(Array::samples)
             .ok_or_else(|| Error::shape("ArrayDataset", "there must be at least one input", "none", ""))?;
-        let data = ArrayDataset { inputs, targets, weights: None, class_names: Arc::new([]), samples };
+        let data = ArrayDataset { inputs, targets, weights: None, class_names: Arc::new([]), samples, source: None };
         data.inputs.iter().chain(&data.targets).try_for_each(|array| data.check(array))?;
         Ok(data)
     }
@@ -73,6 +76,12 @@ impl ArrayDataset {
         let weights = Array::floats(weights, [samples])?;
         self.check(&weights)?;
         Ok(ArrayDataset { weights: Some(weights), ..self })
+    }
+
+    /// This data set as one that was computed from another with that [`Dataset::fingerprint`]: it keeps that, where devices compute
+    /// values that differ in their last bits.
+    pub fn computed_from(self, fingerprint: u64) -> Self {
+        ArrayDataset { source: Some(fingerprint), ..self }
     }
 
     /// The inputs.
@@ -123,5 +132,13 @@ impl Dataset for ArrayDataset {
 
     fn class_names(&self) -> &[String] {
         &self.class_names
+    }
+
+    fn fingerprint(&self) -> u64 {
+        if let Some(source) = self.source {
+            return source;
+        }
+        let arrays = self.inputs.iter().chain(&self.targets).chain(&self.weights);
+        arrays.fold(Fingerprint::new(), |print, array| array.mark(print)).value()
     }
 }

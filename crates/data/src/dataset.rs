@@ -1,5 +1,6 @@
 //! What a data set is.
 
+use crate::fingerprint::Fingerprint;
 use crate::subset::Subset;
 use std::sync::Arc;
 use striate_tensor::{Device, Error, Key, Result, Shape, Tensor};
@@ -121,6 +122,15 @@ pub trait Dataset: Share + Send + Sync {
         &[]
     }
 
+    /// What tells these samples from others of the same number and shapes: the same number in every process for the same samples read the
+    /// same way. A run that goes on holds that of its data against that of the data it began with. Default: of number, shapes and class
+    /// names alone.
+    fn fingerprint(&self) -> u64 {
+        let shapes = format!("{:?} {:?}", self.input_shapes(), self.target_shapes());
+        let print = Fingerprint::new().number(self.len() as u64).text(&shapes);
+        self.class_names().iter().fold(print, |print, name| print.text(name)).value()
+    }
+
     /// Whether there is no sample.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -180,5 +190,8 @@ impl Dataset for Arc<dyn Dataset> {
     }
     fn class_names(&self) -> &[String] {
         (**self).class_names()
+    }
+    fn fingerprint(&self) -> u64 {
+        (**self).fingerprint()
     }
 }

@@ -4,6 +4,7 @@ use crate::augment::PictureSource;
 use crate::csv_index::columns;
 use crate::dataset::{Batch, BatchContext, Dataset};
 use crate::featurewise::Featurewise;
+use crate::fingerprint::Fingerprint;
 use crate::folder_scan::{BadFile, bad_files, class_names, picture_files, refuse};
 use crate::image_batch::rows;
 use crate::image_file::{Colour, Picture, read};
@@ -414,6 +415,24 @@ impl Dataset for ImageFolder {
 
     fn class_names(&self) -> &[String] {
         &self.all.class_names
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let Contents { options, files, labels, class_names, .. } = &*self.all;
+        let reading = format!("{:?} {:?} {:?} {:?}", options.target_size, options.colour, options.filter, options.fit);
+        let mut print = Fingerprint::new().text(&reading);
+        print = class_names.iter().fold(print, |print, name| print.text(name));
+        // Where the folder lies makes no difference; how large a file is does.
+        for &file in self.chosen.iter() {
+            let name = files[file].file_name().unwrap_or_default().to_string_lossy();
+            let bytes = std::fs::metadata(&files[file]).map_or(0, |about| about.len());
+            print = print.text(&name).number(u64::from(labels.get(file).copied().unwrap_or_default())).number(bytes);
+        }
+        // What becomes of a pixel, by trying it.
+        let shape = self.input_shape();
+        let mut probe = vec![100.0; shape.elements()];
+        self.standardize().apply(&mut probe, &shape);
+        probe.iter().take(4).fold(print, |print, value| print.number(u64::from(value.to_bits()))).value()
     }
 }
 

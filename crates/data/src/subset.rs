@@ -1,6 +1,7 @@
 //! Some samples of another data set.
 
 use crate::dataset::{Batch, BatchContext, Dataset};
+use crate::fingerprint::Fingerprint;
 use std::ops::Range;
 use std::sync::Arc;
 use striate_tensor::{Error, Result, Shape};
@@ -75,6 +76,15 @@ impl Dataset for Subset {
             })
             .collect();
         self.all.batch(&originals?, context)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let print = Fingerprint::new().number(self.all.fingerprint());
+        match &self.chosen {
+            Chosen::Range(range) => print.number(range.start as u64).number(range.end as u64),
+            Chosen::List(list) => list.iter().fold(print, |print, &sample| print.number(sample as u64)),
+        }
+        .value()
     }
 
     fn class_names(&self) -> &[String] {

@@ -28,6 +28,8 @@ pub(crate) struct Setting {
     pub(crate) batch_size: usize,
     pub(crate) steps: usize,
     pub(crate) samples: usize,
+    /// [`striate_data::Dataset::fingerprint`].
+    pub(crate) data: u64,
     pub(crate) shuffle: bool,
     pub(crate) ema_momentum: Option<f64>,
     pub(crate) class_weight: Option<Vec<f32>>,
@@ -35,7 +37,7 @@ pub(crate) struct Setting {
 
 impl Setting {
     /// All that must be the same, and how an error names it.
-    fn to_json(&self, training: &Training<'_>) -> [(&'static str, Value); 11] {
+    fn to_json(&self, training: &Training<'_>) -> [(&'static str, Value); 12] {
         let frozen = training.model.weights().enumerate().filter(|(i, _)| !training.model.is_trainable(*i));
         let frozen: Vec<&str> = frozen.map(|(_, (spec, _))| spec.path.as_str()).collect();
         [
@@ -43,6 +45,7 @@ impl Setting {
             ("batch_size", json!(self.batch_size)),
             ("steps_per_epoch", json!(self.steps)),
             ("samples", json!(self.samples)),
+            ("data", json!(self.data)),
             ("shuffle", json!(self.shuffle)),
             ("ema_momentum", json!(self.ema_momentum)),
             ("class_weight", json!(self.class_weight)),
@@ -132,6 +135,7 @@ pub(crate) fn restore(path: &Path, setting: &Setting, training: &mut Training<'_
         if ours != *theirs {
             let received = match key {
                 "model" => "another model".to_string(),
+                "data" => "other samples of the same number, or the same ones read in another way".to_string(),
                 _ => format!("{ours} instead of {theirs}"),
             };
             return Err(refuse(&format!("a run goes on with the {key} it began with"), received));

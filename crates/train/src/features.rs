@@ -3,7 +3,7 @@
 use crate::history::EpochRecord;
 use crate::progress::{Display, Progress};
 use std::time::{Duration, Instant};
-use striate_data::{Array, ArrayDataset, Batch, Batching, Dataset};
+use striate_data::{Array, ArrayDataset, Batch, Batching, Dataset, Fingerprint};
 use striate_nn::Model;
 use striate_tensor::{Error, Result, Shape};
 
@@ -78,7 +78,8 @@ pub fn features(base: &Model, data: &dyn Dataset, batch_size: usize, progress: P
     let shapes = data.target_shapes();
     let targets = targets.into_iter().zip(&shapes);
     let targets = targets.map(|(values, shape)| Array::floats(values, batched(shape)?)).collect::<Result<_>>()?;
-    let mut made = ArrayDataset::new(inputs, targets)?;
+    let print = Fingerprint::new().number(data.fingerprint()).text(base.name());
+    let mut made = ArrayDataset::new(inputs, targets)?.computed_from(print.value());
     if let Some(weights) = weights {
         made = made.with_sample_weights(weights)?;
     }

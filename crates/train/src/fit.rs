@@ -202,6 +202,7 @@ impl Training<'_> {
             batch_size: options.batch_size,
             steps,
             samples: data.len(),
+            data: data.fingerprint(),
             shuffle: options.shuffle,
             ema_momentum: options.ema_momentum,
             class_weight: class_weights.as_ref().map(|weights| weights.values().to_vec()),

@@ -1,6 +1,7 @@
 //! `striate evaluate`: a model on test data.
 
 use super::explain::{make_folder_of, write, wrote};
+use super::predict::preparation;
 use crate::arguments::EvaluateArguments;
 use crate::output::Output;
 use serde_json::json;
@@ -22,17 +23,15 @@ pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
     let ModelFile { mut model, class_names, preprocessing, .. } =
         striate::formats::load(&arguments.model, &Registry::default(), &device()?)?;
     let (inputs, outputs) = (model.graph().input_shapes(), model.graph().output_shapes());
-    let ([input], [result]) = (&inputs[..], &outputs[..]) else {
+    let ([_], [result]) = (&inputs[..], &outputs[..]) else {
         let received = format!("{} inputs, {} outputs", inputs.len(), outputs.len());
         return Err(Error::model(name, "the model must have one input and one output", received, ""));
     };
-    let preparation = match preprocessing.as_str() {
-        "" => Preparation::guess(input).map_err(|error| error.at(&name))?,
-        text => text.parse().map_err(|error: Error| error.at(&name))?,
-    };
+    let preparation = preparation(&name, &preprocessing, &model, arguments.pixels)?;
     let is_binary = result.elements() == 1;
     let mnist;
     let pictures;
+    let mut from = None;
     let data: &dyn Dataset = match &preparation {
         Preparation::Digit => {
             mnist = match &arguments.data {
@@ -47,9 +46,13 @@ pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
                 None => locate(None, PHOTOGRAPHS)?,
             };
             let test = folder.join("test");
+            let folder = if test.is_dir() { test } else { folder };
             let mode = if is_binary { ClassMode::Binary } else { ClassMode::Categorical };
             let options = FolderOptions { classes: class_names, ..photograph.folder_options(mode) };
-            pictures = ImageFolder::open(if test.is_dir() { &test } else { &folder }, options)?;
+            pictures = ImageFolder::open(&folder, options)?;
+            // Found rather than named: which pictures they were belongs to the answer.
+            output.text(format!("{} pictures of {}", pictures.len(), folder.display()));
+            from = Some(folder);
             &pictures
         }
     };
@@ -69,6 +72,7 @@ pub fn run(arguments: &EvaluateArguments, output: &Output) -> Result<ExitCode> {
     output.text(&test);
     output.object(&json!({
         "model": name,
+        "data": from.map(|folder| folder.display().to_string()),
         "samples": test.samples,
         "test_loss": test.get("loss"),
         "test_accuracy": test.get("accuracy"),

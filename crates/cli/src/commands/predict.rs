@@ -5,7 +5,7 @@ use crate::output::Output;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
-use striate::data::Preparation;
+use striate::data::{PixelValues, Preparation};
 use striate::formats::{ModelFile, ModelOptions, load_with};
 use striate::prelude::*;
 use striate::zoo::{Architecture, Pretrained, ZooOptions, class_of};
@@ -44,7 +44,7 @@ impl Classifier {
         let input_shape = input.as_ref().map(|shape| shape.0.clone());
         let mut classifier = match Architecture::from_name(name) {
             Ok(architecture) if !Path::new(name).exists() => Classifier::of_zoo(architecture, data.as_deref())?,
-            _ => Classifier::of_file(name, pixels.is_some(), input_shape)?,
+            _ => Classifier::of_file(name, *pixels, input_shape)?,
         };
         if let (Preparation::Photograph(photograph), Some(pixels)) = (&mut classifier.preparation, pixels) {
             photograph.values = *pixels;
@@ -67,31 +67,11 @@ impl Classifier {
         Ok(Classifier { model, class_names, preparation })
     }
 
-    fn of_file(path: &str, has_pixels: bool, input_shape: Option<Vec<usize>>) -> Result<Classifier> {
+    fn of_file(path: &str, pixels: Option<PixelValues>, input_shape: Option<Vec<usize>>) -> Result<Classifier> {
         let options = ModelOptions { input_shape, ..ModelOptions::default() };
         let file = load_with(path, &Registry::default(), &device()?, &options)?;
         let ModelFile { model, class_names, preprocessing, .. } = file;
-        let preparation = match preprocessing.as_str() {
-            "" => {
-                let inputs = model.graph().input_shapes();
-                let [input] = inputs[..] else {
-                    return Err(Error::model(
-                        path,
-                        "the model must take one picture",
-                        format!("{} inputs", inputs.len()),
-                        "",
-                    ));
-                };
-                let guess = Preparation::guess(&input).map_err(|error| error.at(path))?;
-                if !has_pixels && guess != Preparation::Digit {
-                    eprintln!(
-                        "note: {path} does not say what values pixels have; taken as 0 to 1. --pixels caffe, symmetric or rescale=1 says otherwise"
-                    );
-                }
-                guess
-            }
-            text => text.parse().map_err(|error: Error| error.at(path))?,
-        };
+        let preparation = preparation(path, &preprocessing, &model, pixels)?;
         Ok(Classifier { model, class_names, preparation })
     }
 
@@ -109,6 +89,36 @@ impl Classifier {
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok(ranked)
     }
+}
+
+/// How a picture becomes the input of a model file: as the file says, else guessed, which is said; `pixels` are what the user wants.
+pub(super) fn preparation(
+    path: &str,
+    preprocessing: &str,
+    model: &Model,
+    pixels: Option<PixelValues>,
+) -> Result<Preparation> {
+    let mut preparation = match preprocessing {
+        "" => {
+            let inputs = model.graph().input_shapes();
+            let [input] = inputs[..] else {
+                let received = format!("{} inputs", inputs.len());
+                return Err(Error::model(path, "the model must take one picture", received, ""));
+            };
+            let guess = Preparation::guess(&input).map_err(|error| error.at(path))?;
+            if pixels.is_none() && guess != Preparation::Digit {
+                eprintln!(
+                    "note: {path} does not say what values pixels have; taken as 0 to 1. --pixels caffe, symmetric or rescale=1 says otherwise"
+                );
+            }
+            guess
+        }
+        text => text.parse().map_err(|error: Error| error.at(path))?,
+    };
+    if let (Preparation::Photograph(photograph), Some(pixels)) = (&mut preparation, pixels) {
+        photograph.values = pixels;
+    }
+    Ok(preparation)
 }
 
 fn show(image: &Path, ranked: &[(String, f32)], output: &Output) {

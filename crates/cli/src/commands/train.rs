@@ -22,6 +22,22 @@ use striate::{Error, Result};
 
 /// The state of an unfinished run, in the output folder.
 const CHECKPOINT: &str = "checkpoint.safetensors";
+/// What is known of a finished run, in the output folder.
+const FACTS: &str = "run.json";
+/// Where the results of the run before go, and what they are.
+const PREVIOUS: &str = "previous";
+const RESULTS: [&str; 10] = [
+    FACTS,
+    "model.keras",
+    "history.csv",
+    "answers.csv",
+    "report.html",
+    "report",
+    "curves.svg",
+    "curves.png",
+    "curves-smoothed.svg",
+    "curves-smoothed.png",
+];
 /// How much of itself a smoothed curve keeps at each epoch, as in the lecture.
 const SMOOTHING: f64 = 0.8;
 
@@ -30,13 +46,39 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
     let start = Instant::now();
     let recipe = arguments.recipe.name();
     let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&recipe));
-    prepare(&folder)?;
     check_options(arguments)?;
-    let profile = arguments.profile.then(profile::start).transpose()?;
+    prepare(&folder)?;
     let checkpoint = folder.join(CHECKPOINT);
-    if arguments.resume && !checkpoint.exists() {
-        eprintln!("note: {} holds no unfinished run; starting afresh", folder.display());
+    match Found::at(&folder, &checkpoint) {
+        Found::Finished(epochs) if arguments.resume => {
+            if let Some(more) = arguments.epochs.filter(|&wanted| wanted > epochs) {
+                return Err(Error::argument(
+                    "--resume",
+                    format!(
+                        "the run in {} has ended after {epochs} epochs: only one that was stopped goes on",
+                        folder.display()
+                    ),
+                    format!("--epochs {more}"),
+                    "train another run with --out, or go on from its network with --weights",
+                ));
+            }
+            output.text(format!("{} holds a finished run of {epochs} epochs: nothing is left to do", folder.display()));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Found::Unfinished if !arguments.resume => {
+            return Err(Error::argument(
+                "train",
+                format!("{} holds a run that was stopped", folder.display()),
+                "no --resume",
+                format!("go on with --resume, choose another folder with --out, or delete {}", checkpoint.display()),
+            ));
+        }
+        Found::Nothing if arguments.resume => {
+            eprintln!("note: {} holds no unfinished run; starting afresh", folder.display());
+        }
+        _ => {}
     }
+    let profile = arguments.profile.then(profile::start).transpose()?;
     let settings = Settings {
         data: arguments.data.clone(),
         epochs: arguments.epochs,
@@ -62,7 +104,9 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
     let mut hooks = Hooks {
         on_model: &mut |model| {
             output.text(format!("{}\n", model.summary()));
-            begun = report::begin(&folder, &recipe, &command, env!("CARGO_PKG_VERSION"), model);
+            // Only now: the weights that training starts from may have been among them.
+            begun = set_aside(&folder, output)
+                .and_then(|()| report::begin(&folder, &recipe, &command, env!("CARGO_PKG_VERSION"), model));
         },
         folder: &folder,
         pins: &mut pins,
@@ -93,6 +137,9 @@ pub fn run(arguments: &TrainArguments, output: &Output) -> Result<ExitCode> {
         let trace = folder.join("trace.json");
         let table = profile.finish(&trace)?;
         eprintln!("{table}\nwrote {} (open it in chrome://tracing or ui.perfetto.dev)", trace.display());
+    }
+    if let Some(epoch) = outcome.kept {
+        output.text(format!("kept: the weights of epoch {epoch}, whose val_loss is least"));
     }
     output.text(format!("test: {}", outcome.test.evaluation));
     output.text(format!(
@@ -130,6 +177,53 @@ fn check_options(arguments: &TrainArguments) -> Result<()> {
     }
 }
 
+/// What an output folder holds of an earlier run.
+enum Found {
+    Nothing,
+    Unfinished,
+    /// After so many epochs.
+    Finished(usize),
+}
+
+impl Found {
+    fn at(folder: &Path, checkpoint: &Path) -> Found {
+        if checkpoint.exists() {
+            return Found::Unfinished;
+        }
+        // What cannot be read, or another program left there, is no run of ours.
+        let facts = fs::read_to_string(folder.join(FACTS)).ok();
+        let facts = facts.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        facts
+            .and_then(|facts| facts["epochs"].as_u64())
+            .map_or(Found::Nothing, |epochs| Found::Finished(epochs as usize))
+    }
+}
+
+/// Moves the results of a finished run into a folder beside them: nothing is lost, and a run that is stopped leaves no mixture of two.
+fn set_aside(folder: &Path, output: &Output) -> Result<()> {
+    if !matches!(Found::at(folder, &folder.join(CHECKPOINT)), Found::Finished(_)) {
+        return Ok(());
+    }
+    let aside = folder.join(PREVIOUS);
+    match fs::remove_dir_all(&aside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io(&aside, "removing", error));
+        }
+        _ => fs::create_dir(&aside).map_err(|error| Error::io(&aside, "making", error))?,
+    }
+    for name in RESULTS {
+        let (from, to) = (folder.join(name), aside.join(name));
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(&from, "moving", error));
+            }
+            _ => {}
+        }
+    }
+    output.text(format!("note: the results of the run before are in {}", aside.display()));
+    Ok(())
+}
+
 /// Makes the folder, and fails before training rather than after it if nothing can be written there.
 fn prepare(folder: &Path) -> Result<()> {
     if let Some(file) = folder.ancestors().find(|above| above.exists() && !above.is_dir()) {
@@ -155,8 +249,9 @@ fn write_results(
     pins: Option<&Pins>,
     start: Instant,
 ) -> Result<Value> {
-    let Outcome { model, class_names, preprocessing, history, test: Test { evaluation: test, answers, pictures } } =
-        outcome;
+    let Outcome {
+        model, class_names, preprocessing, history, test: Test { evaluation: test, answers, pictures }, ..
+    } = outcome;
     let file =
         ModelFile { model: model.clone(), class_names: class_names.clone(), preprocessing: preprocessing.clone() };
     save(&file, folder.join("model.keras"))?;
@@ -168,19 +263,23 @@ fn write_results(
     draw(&Curves::new(&smoothed).title(title).test(&test.values), folder, "curves-smoothed")?;
     let subject = Subject::of_file(file)?;
     report::end(folder, &Ending { subject: &subject, pins, pictures: pictures.as_ref(), answers, test })?;
+    // The epoch whose weights the model has.
+    let kept = outcome.kept.unwrap_or(history.epochs.len());
+    let of_kept =
+        |name: &str| history.epochs.iter().find(|epoch| epoch.epoch == kept).and_then(|epoch| epoch.get(name));
     let seconds: f64 = history.epochs.iter().map(|epoch| epoch.seconds).sum();
     let weighted = |of: fn(&EpochRecord) -> f64| -> f64 {
         history.epochs.iter().map(|epoch| epoch.seconds * of(epoch)).sum::<f64>() / seconds.max(1e-9)
     };
     let (device, info) = (model.device(), model.device().info());
-    let facts = json!({
+    let mut facts = json!({
         "recipe": recipe,
         "seed": arguments.seed,
         "epochs": history.epochs.len(),
-        "train_loss": history.last("loss"),
-        "train_accuracy": history.last("accuracy"),
-        "val_loss": history.last("val_loss"),
-        "val_accuracy": history.last("val_accuracy"),
+        "train_loss": of_kept("loss"),
+        "train_accuracy": of_kept("accuracy"),
+        "val_loss": of_kept("val_loss"),
+        "val_accuracy": of_kept("val_accuracy"),
         "test_loss": test.get("loss"),
         "test_accuracy": test.get("accuracy"),
         "images_per_second": weighted(|epoch| epoch.images_per_second),
@@ -193,7 +292,10 @@ fn write_results(
         "device": device.name(),
         "weights_sha256": weights_sha256(model)?,
     });
-    replace_file(folder.join("run.json"), format!("{facts:#}\n").as_bytes())?;
+    if outcome.kept.is_some() {
+        facts["kept_epoch"] = json!(kept);
+    }
+    replace_file(folder.join(FACTS), format!("{facts:#}\n").as_bytes())?;
     report::write_report(folder)?;
     Ok(facts)
 }

@@ -101,5 +101,5 @@ fn fit(
     )?;
     let test = Test::of(&mut training, &photographs(settings, "test")?, batch_size, Progress::Silent)?;
     let class_names = validation.class_names().to_vec();
-    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
+    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test, kept: None })
 }

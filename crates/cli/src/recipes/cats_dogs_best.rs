@@ -89,7 +89,7 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     )?;
     let test = evaluate_mirrored(training.model(), &photographs(settings, "test", SIDE)?, batch_size)?;
     let class_names = validation.class_names().to_vec();
-    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
+    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test, kept: None })
 }
 
 /// The pictures of `train`, `validation` or `test`; the network itself brings their values 0..255 about zero.

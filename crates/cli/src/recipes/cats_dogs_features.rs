@@ -36,5 +36,5 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let photographs = vgg16::photographs(settings, "test", &photograph)?;
     let test = Test::of(&mut training, &computed(&photographs)?, 100, Progress::Silent)?.from(&photographs);
     take_over(&mut model, &head)?;
-    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
+    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test, kept: None })
 }

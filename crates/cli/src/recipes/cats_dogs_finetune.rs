@@ -72,7 +72,7 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     } else {
         Test::of(&mut training, &test, BATCH, settings.progress)?
     };
-    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
+    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test, kept: None })
 }
 
 /// Freezes the layers of the base before the one with this path.

@@ -56,6 +56,10 @@ impl Dataset for DigitPictures {
         self.digits.batch(samples, context)
     }
 
+    fn fingerprint(&self) -> u64 {
+        self.digits.fingerprint()
+    }
+
     fn class_names(&self) -> &[String] {
         self.digits.class_names()
     }

@@ -37,5 +37,5 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     )?;
     let test = Test::of(&mut training, &mnist.test, 100, Progress::Silent)?;
     let class_names = (0..10).map(|digit| digit.to_string()).collect();
-    Ok(Outcome { model, class_names, preprocessing: "digit".into(), history, test })
+    Ok(Outcome { model, class_names, preprocessing: "digit".into(), history, test, kept: None })
 }

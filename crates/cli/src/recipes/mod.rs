@@ -143,6 +143,8 @@ pub struct Outcome {
     pub history: History,
     /// What it does on the test data.
     pub test: Test,
+    /// The epoch whose weights it has; none for the last.
+    pub kept: Option<usize>,
 }
 
 /// The one look at the test data.

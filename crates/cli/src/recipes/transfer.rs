@@ -6,7 +6,7 @@ use std::path::Path;
 use striate::data::augment::{Augmentation, Augmented};
 use striate::data::{Photograph, Subset};
 use striate::prelude::*;
-use striate::train::features;
+use striate::train::{EpochRecord, features};
 use striate::zoo::{Advice, Architecture, FeaturePooling, Pretrained, Strategy, ZooOptions, separation};
 
 /// Pixels along a side, unless the network takes none so small.
@@ -110,7 +110,8 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
         let history = training.fit(&train, Fit { epochs, batch_size, validation: Some(&validation), ..fit })?;
         let test = Test::of(&mut training, &computed(&parts.test)?, 100, Progress::Silent)?.from(&parts.test);
         take_over(&mut model, &head)?;
-        return Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test });
+        let kept = best_epoch(&history);
+        return Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test, kept });
     }
     // The classifier first: what it has not learnt yet would spoil the layers below.
     let fit = Fit { seed: settings.seed, progress: settings.progress, callbacks: vec![patient()], ..Fit::default() };
@@ -145,5 +146,13 @@ pub fn run(settings: &Settings, mut hooks: Hooks<'_>) -> Result<Outcome> {
     let validation: Option<&dyn Dataset> = Some(&parts.validation);
     let history = training.fit(&train, Fit { epochs, batch_size, validation, prefetch: 2, ..fit })?;
     let test = Test::of(&mut training, &parts.test, BATCH, settings.progress)?;
-    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test })
+    let kept = best_epoch(&history);
+    Ok(Outcome { model, class_names, preprocessing: preparation.to_string(), history, test, kept })
+}
+
+/// The epoch whose weights early stopping gives back.
+fn best_epoch(history: &History) -> Option<usize> {
+    let loss = |epoch: &EpochRecord| epoch.get("val_loss").filter(|loss| !loss.is_nan());
+    let judged = history.epochs.iter().filter_map(|epoch| Some((epoch.epoch, loss(epoch)?)));
+    judged.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(epoch, _)| epoch)
 }

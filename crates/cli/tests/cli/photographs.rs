@@ -102,11 +102,27 @@ fn a_killed_run_is_resumed_to_the_same_weights() {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(checkpoint.exists() && !killed.path().join("run.json").exists());
+        // Neither without a word over it, nor with other photographs of the same number.
+        fail(train(recipe, data.path(), killed.path(), &[]), 1, &["holds a run that was stopped", "--resume", "--out"]);
+        let other = pictures(3);
+        let cats = other.path().join("train/cats");
+        fs::rename(fs::read_dir(&cats).unwrap().next().unwrap().unwrap().path(), cats.join("another.png")).unwrap();
+        let words = ["a run goes on with the data it began with", "other samples of the same number"];
+        fail(train(recipe, other.path(), killed.path(), &["--epochs", "3", "--resume"]), 1, &words);
         let resumed = report(train(recipe, data.path(), killed.path(), &["--epochs", "3", "--resume"]));
         for key in ["weights_sha256", "epochs", "train_loss", "val_accuracy", "test_loss", "test_accuracy"] {
             assert_eq!(resumed[key], expected[key], "{key} of {recipe}");
         }
         assert!(!checkpoint.exists());
+        // A finished run is not begun again by going on with it, and another run in its folder puts it aside.
+        let model = fs::read(killed.path().join("model.keras")).unwrap();
+        let output = succeed(train(recipe, data.path(), killed.path(), &["--epochs", "3", "--resume"]));
+        assert!(!stdout(&output).contains("weights_sha256"));
+        fail(train(recipe, data.path(), killed.path(), &["--epochs", "4", "--resume"]), 1, &["ended after 3 epochs"]);
+        assert_eq!(fs::read(killed.path().join("model.keras")).unwrap(), model);
+        report(train(recipe, data.path(), killed.path(), &["--epochs", "1"]));
+        assert_eq!(fs::read(killed.path().join("previous/model.keras")).unwrap(), model);
+        assert_ne!(fs::read(killed.path().join("model.keras")).unwrap(), model);
     }
 }
 

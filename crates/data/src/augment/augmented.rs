@@ -2,6 +2,7 @@
 
 use super::{Augmentation, PictureChange, RandomErasing};
 use crate::dataset::{Batch, BatchContext, Dataset};
+use crate::fingerprint::Fingerprint;
 use crate::image_batch::rows;
 use crate::image_file::Picture;
 use crate::standardize::Standardize;
@@ -123,6 +124,11 @@ impl<D: PictureSource> Augmented<D> {
 impl<D: PictureSource + Clone + 'static> Dataset for Augmented<D> {
     fn len(&self) -> usize {
         self.source.len()
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let changes = format!("{:?} {:?} {:?}", self.augmentation, self.first, self.erasing);
+        Fingerprint::new().number(self.source.fingerprint()).text(&changes).value()
     }
 
     fn input_shapes(&self) -> Vec<Shape> {

@@ -1,6 +1,7 @@
 //! Samples mixed with others of their batch: mixup and cutmix, with soft targets.
 
 use crate::dataset::{Batch, BatchContext, Dataset};
+use crate::fingerprint::Fingerprint;
 use std::fmt;
 use std::sync::Arc;
 use striate_tensor::{Error, Key, Result, Shape, Stream, Tensor};
@@ -185,6 +186,10 @@ impl Dataset for MixedDataset {
 
     fn class_names(&self) -> &[String] {
         self.source.class_names()
+    }
+
+    fn fingerprint(&self) -> u64 {
+        Fingerprint::new().number(self.source.fingerprint()).text(&format!("{:?}", self.mixing)).value()
     }
 
     fn batch(&self, samples: &[usize], context: &BatchContext) -> Result<Batch> {
