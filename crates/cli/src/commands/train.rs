@@ -157,7 +157,12 @@ fn check_options(arguments: &TrainArguments) -> Result<()> {
     let recipe = arguments.recipe;
     let frozen = recipe == RecipeName::CatsDogsFrozen;
     let finetune = recipe == RecipeName::CatsDogsFinetune;
+    let vgg16 = frozen || finetune || recipe == RecipeName::CatsDogsFeatures;
+    let digits = matches!(recipe, RecipeName::Mnist | RecipeName::MnistBest);
     let given = [
+        ("--base", arguments.base.is_some(), recipe == RecipeName::Transfer, "transfer"),
+        ("--as-lecture", arguments.as_lecture, vgg16, "cats-dogs-features, cats-dogs-frozen and cats-dogs-finetune"),
+        ("--skip-bad", arguments.skip_bad, !digits, "recipes on photographs"),
         ("--side", arguments.side.is_some(), frozen, "cats-dogs-frozen"),
         ("--cosine", arguments.cosine, finetune, "cats-dogs-finetune"),
         ("--ema", arguments.ema.is_some(), finetune, "cats-dogs-finetune"),

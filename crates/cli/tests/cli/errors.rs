@@ -96,6 +96,31 @@ fn an_output_folder_that_cannot_be_one_is_found_before_training() {
 }
 
 #[test]
+fn options_that_a_recipe_does_not_heed_are_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    for option in ["--as-lecture", "--skip-bad", "--side=100", "--mirrored", "--base=vgg16"] {
+        let mut command = striate(["train", "mnist", option, "--out"]);
+        command.arg(folder.path().join("out"));
+        fail(command, 1, &[option.split('=').next().unwrap(), "is an option of", "mnist", "leave it out"]);
+    }
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+    let mut command = striate(["doctor", "--json"]);
+    command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    fail(command, 1, &["standard output", "writing failed"]);
+    let mut command = striate(["doctor"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output =
+        command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn models_that_are_none_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let whole = fs::read(RUN.model()).unwrap();
