@@ -78,7 +78,7 @@ fn emulated(root: &Path, options: &Options) -> Result<ExitCode, String> {
     let (folder, alone) = links(root)?;
     println!("EMULATED on the CPU: this shows that results are right, and nothing about speed");
     // Each order of threads hides other mistakes; lazily done work shows a missing wait, memory of exact sizes a write beside a tensor. Once
-    // there is no cuBLAS, and once every training records its steps.
+    // there are no cuBLAS and cuDNN, and once every training records its steps.
     let mut runs = match options.order {
         Some(order) => vec![(order, false, false, true, false)],
         None => vec![(0, false, false, true, false), (1, false, true, false, false), (7, true, false, true, true)],
@@ -90,18 +90,18 @@ fn emulated(root: &Path, options: &Options) -> Result<ExitCode, String> {
             runs.extend([(13, true, false, false, true), (42, false, false, true, true)]);
         }
     }
-    for (order, lazy, pooled, with_cublas, graphs) in runs {
+    for (order, lazy, pooled, with_libraries, graphs) in runs {
         println!(
             "threads in order {order}{}{}{}{}{}",
             if lazy { ", work done lazily" } else { "" },
             if pooled { ", memory pooled" } else { ", memory of exact sizes" },
-            if with_cublas { "" } else { ", without cuBLAS" },
+            if with_libraries { "" } else { ", without cuBLAS and cuDNN" },
             if graphs { ", steps replayed" } else { "" },
             if options.sanitize { ", freed memory watched" } else { "" }
         );
         let mut command = cargo_command(root, &TESTS);
         command
-            .env("LD_LIBRARY_PATH", if with_cublas { &folder } else { &alone })
+            .env("LD_LIBRARY_PATH", if with_libraries { &folder } else { &alone })
             .env("STRIATE_REQUIRE_CUDA", "1")
             .env("STRIATE_CUDA_CACHE", folder.join("cubins"))
             .env("STRIATE_CUDA_POOL", if pooled { "on" } else { "off" })
@@ -128,7 +128,7 @@ fn emulated(root: &Path, options: &Options) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the emulator; gives a folder in which it has the names of NVIDIA's libraries, and one in which cuBLAS is missing.
+/// Builds the emulator; gives a folder in which it has the names of NVIDIA's libraries, and one in which cuBLAS and cuDNN are missing.
 fn links(root: &Path) -> Result<(PathBuf, PathBuf), String> {
     let messages = cargo_output(
         root,
@@ -158,7 +158,7 @@ fn links(root: &Path) -> Result<(PathBuf, PathBuf), String> {
         Ok(folder)
     };
     Ok((
-        made("cuda-emulated", &["libcuda.so", "libnvrtc.so", "libcublas.so"])?,
+        made("cuda-emulated", &["libcuda.so", "libnvrtc.so", "libcublas.so", "libcudnn.so"])?,
         made("cuda-emulated-alone", &["libcuda.so", "libnvrtc.so"])?,
     ))
 }

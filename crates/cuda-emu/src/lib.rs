@@ -2,7 +2,10 @@
 #![warn(missing_docs)]
 
 mod compiler;
+mod convolution;
 mod cublas;
+mod cudnn;
+mod descriptors;
 mod driver;
 mod module;
 mod settings;

@@ -1,5 +1,6 @@
 //! The device's memory and its work.
 
+use crate::convolution::Convolution;
 use crate::cublas::Gemm;
 use crate::module::Kernel;
 use crate::settings::settings;
@@ -82,6 +83,7 @@ pub(crate) enum Work {
         count: usize,
     },
     Gemm(Box<Gemm>),
+    Convolution(Box<Convolution>),
     /// Until another stream has done so many things.
     Wait {
         stream: u64,
@@ -328,6 +330,7 @@ impl State {
             Work::Copy { to, from, bytes } => ("a copy", vec![range(*from, *bytes)], vec![range(*to, *bytes)]),
             Work::Set { to, pattern, count } => ("a fill", vec![], vec![range(*to, pattern.len() * count)]),
             Work::Gemm(gemm) => ("a matrix product", gemm.reads(), gemm.writes()),
+            Work::Convolution(conv) => ("a convolution", conv.reads(), conv.writes()),
             Work::Wait { .. } => ("a wait", vec![], vec![]),
         }
     }
@@ -585,6 +588,11 @@ impl State {
             // SAFETY: as above; cublasSgemm saw that results lie over nothing else.
             Work::Gemm(gemm) => unsafe {
                 gemm.run();
+                Ok(())
+            },
+            // SAFETY: as above; cuDNN's functions saw the same.
+            Work::Convolution(conv) => unsafe {
+                conv.run();
                 Ok(())
             },
             Work::Wait { .. } => Ok(()),

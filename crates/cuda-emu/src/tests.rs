@@ -4,6 +4,11 @@ use crate::compiler::{compile, kernels};
 use crate::module::Module;
 use crate::state::{Refusal, State, Work, state};
 use cudarc::cublas::sys::{cublasMath_t, cublasOperation_t, cublasStatus_t};
+use cudarc::cudnn::sys::{
+    cudnnConvolutionFwdAlgo_t, cudnnConvolutionFwdAlgoPerf_t, cudnnConvolutionMode_t, cudnnDataType_t,
+    cudnnDeterminism_t, cudnnMathType_t, cudnnStatus_t, cudnnTensorFormat_t,
+};
+use std::ptr::null_mut;
 use std::sync::Mutex;
 
 /// Tests change the one state of the process, so they take turns.
@@ -303,7 +308,7 @@ fn product(pitch: i32, tf32: bool) -> (cublasStatus_t, Vec<f32>) {
         let bytes = (0..n).flat_map(|i| (f32::from(i) + 1.0 + 2f32.powi(-12)).to_ne_bytes()).collect();
         state().give(0, Work::Write { to: buffer, bytes }).unwrap();
     }
-    let mut handle = std::ptr::null_mut();
+    let mut handle = null_mut();
     let at = |i: usize| std::ptr::with_exposed_provenance_mut::<f32>(buffers[i] as usize);
     let none = cublasOperation_t::CUBLAS_OP_N;
     // SAFETY: the buffers have room for the sizes, or the call is refused.
@@ -340,6 +345,123 @@ fn products_that_reach_too_far_or_have_too_short_columns_are_refused() {
         assert_eq!(status, cublasStatus_t::CUBLAS_STATUS_INVALID_VALUE);
         assert!(values.iter().all(|v| v.is_nan()), "{values:?}");
     }
+}
+
+/// What becomes of a convolution of 1 by 4 by 4 by 2 numbers by three filters of 3 by 3 by cuDNN's algorithm of this number.
+struct Convolved {
+    status: cudnnStatus_t,
+    y: Vec<f32>,
+    workspace: Vec<u8>,
+}
+
+/// With so many bytes of workspace, x so many bytes beyond where it should be, outputs of this height, and this mode.
+fn convolved(algorithm: u32, room: usize, beyond: u64, height: i32, math: cudnnMathType_t) -> Convolved {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let [x, kernel, y, workspace] = [4 * 32, 4 * 54, 4 * 12, 1024].map(|bytes| state().allocate(bytes).unwrap());
+    for (to, n) in [(x, 32u8), (kernel, 54)] {
+        let bytes = (0..n).flat_map(|i| (f32::from(i % 7) + 1.0 + 2f32.powi(-12)).to_ne_bytes()).collect();
+        state().give(0, Work::Write { to, bytes }).unwrap();
+    }
+    let at = |address: u64| std::ptr::with_exposed_provenance_mut::<std::ffi::c_void>(address as usize);
+    let (mut handle, mut of_kernel, mut how) = (null_mut(), null_mut(), null_mut());
+    let (mut of_x, mut of_y) = (null_mut(), null_mut());
+    let float = cudnnDataType_t::CUDNN_DATA_FLOAT;
+    // SAFETY: arrays have as many numbers as is said, and the buffers have room for the sizes, or the call is refused.
+    let status = unsafe {
+        use crate::cudnn::*;
+        use crate::descriptors::*;
+        cudnnCreate(&mut handle);
+        cudnnCreateTensorDescriptor(&mut of_x);
+        cudnnCreateTensorDescriptor(&mut of_y);
+        cudnnCreateFilterDescriptor(&mut of_kernel);
+        cudnnCreateConvolutionDescriptor(&mut how);
+        cudnnSetTensorNdDescriptor(of_x, float, 4, [1, 2, 4, 4].as_ptr(), [32, 1, 8, 2].as_ptr());
+        cudnnSetTensorNdDescriptor(of_y, float, 4, [1, 3, height, 2].as_ptr(), [6 * height, 1, 6, 3].as_ptr());
+        let last = cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+        cudnnSetFilterNdDescriptor(of_kernel, float, last, 4, [3, 2, 3, 3].as_ptr());
+        let mode = cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
+        cudnnSetConvolutionNdDescriptor(how, 2, [0, 0].as_ptr(), [1, 1].as_ptr(), [1, 1].as_ptr(), mode, float);
+        cudnnSetConvolutionMathType(how, math);
+        let mut offers = [cudnnConvolutionFwdAlgoPerf_t {
+            algo: cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_DIRECT,
+            status: cudnnStatus_t::CUDNN_STATUS_NOT_INITIALIZED,
+            time: 0.0,
+            memory: 0,
+            determinism: cudnnDeterminism_t::CUDNN_DETERMINISTIC,
+            mathType: math,
+            reserved: [0; 3],
+        }; 8];
+        let mut count = 0;
+        let most = offers.len() as i32;
+        let to = offers.as_mut_ptr();
+        let mut status =
+            cudnnGetConvolutionForwardAlgorithm_v7(handle, of_x, of_kernel, how, of_y, most, &mut count, to);
+        if status == cudnnStatus_t::CUDNN_STATUS_SUCCESS {
+            let offers = &offers[..count as usize];
+            assert_eq!(offers[0].determinism, cudnnDeterminism_t::CUDNN_NON_DETERMINISTIC);
+            let algorithm = offers.iter().find(|offer| offer.algo as u32 == algorithm).unwrap().algo;
+            let (one, zero) = (1f32, 0f32);
+            let (one, zero) = ((&raw const one).cast(), (&raw const zero).cast());
+            let [x, kernel, y, workspace] = [x + beyond, kernel, y, workspace].map(at);
+            status = cudnnConvolutionForward(
+                handle, one, of_x, x, of_kernel, kernel, how, algorithm, workspace, room, zero, of_y, y,
+            );
+        }
+        cudnnDestroyTensorDescriptor(of_x);
+        cudnnDestroyTensorDescriptor(of_y);
+        cudnnDestroyFilterDescriptor(of_kernel);
+        cudnnDestroyConvolutionDescriptor(how);
+        cudnnDestroy(handle);
+        status
+    };
+    let (mut values, mut used) = (vec![0f32; 12], vec![0u8; 1024]);
+    // SAFETY: there is room for as many bytes.
+    unsafe {
+        state().read(0, values.as_mut_ptr().cast(), y, 48).unwrap();
+        state().read(0, used.as_mut_ptr(), workspace, 1024).unwrap();
+    }
+    [x, kernel, y, workspace].iter().for_each(|&buffer| state().free(buffer).unwrap());
+    Convolved { status, y: values, workspace: used }
+}
+
+#[test]
+fn convolutions_are_those_of_the_definition_and_tf32_rounds_their_factors() {
+    let (fma, default) = (cudnnMathType_t::CUDNN_FMA_MATH, cudnnMathType_t::CUDNN_DEFAULT_MATH);
+    let rounded = convolved(0, 0, 0, 2, default);
+    assert_eq!(rounded.status, cudnnStatus_t::CUDNN_STATUS_SUCCESS);
+    let number = |i: usize| (i % 7) as f32 + 1.0;
+    let expected: Vec<f32> = (0..12)
+        .map(|at| {
+            let (out, w, h) = (at % 3, at / 3 % 2, at / 6);
+            let tap = |t: usize| {
+                let (c, kw, kh) = (t % 2, t / 2 % 3, t / 6);
+                number(((h + kh) * 4 + w + kw) * 2 + c) * number(out * 18 + t)
+            };
+            (0..18).map(tap).sum()
+        })
+        .collect();
+    assert_eq!(rounded.y, expected);
+    let exact = convolved(0, 0, 0, 2, fma).y;
+    assert!(exact.iter().zip(&expected).all(|(exact, rounded)| exact > rounded && exact - rounded < 0.1), "{exact:?}");
+    // With a workspace it is the same, and the workspace is overwritten.
+    let other = convolved(1, 1024, 0, 2, fma);
+    assert_eq!(other.y, exact);
+    assert!(other.workspace[..256 + 4 * 54].iter().all(|&byte| byte == 0xff));
+}
+
+#[test]
+fn convolutions_that_are_asked_for_wrongly_are_refused() {
+    let fma = cudnnMathType_t::CUDNN_FMA_MATH;
+    // An output too many, a workspace too small, an address between two numbers, one beyond the end, what is not supported, what rounds.
+    let wrong = [(0, 0, 0, 3), (1, 255, 0, 2), (0, 0, 4, 2), (0, 0, 16, 2), (6, 0, 0, 2), (4, 0, 0, 2)];
+    for (algorithm, room, beyond, height) in wrong {
+        let result = convolved(algorithm, room, beyond, height, fma);
+        assert_ne!(result.status, cudnnStatus_t::CUDNN_STATUS_SUCCESS, "{algorithm} {room} {beyond} {height}");
+        assert!(result.y.iter().all(|v| v.is_nan()));
+    }
+    // What changes its sums does so each time.
+    let one = convolved(2, 0, 0, 2, fma).y;
+    assert_ne!(one, convolved(2, 0, 0, 2, fma).y);
 }
 
 #[test]

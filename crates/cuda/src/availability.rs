@@ -1,7 +1,8 @@
 //! What of CUDA a machine has, found out without a panic.
 
-use crate::{cublas, driver};
+use crate::{cublas, cudnn, driver};
 use cudarc::cublas::sys as blas;
+use cudarc::cudnn::sys as dnn;
 use cudarc::driver::sys as cuda;
 use cudarc::nvrtc::sys as nvrtc;
 use std::fmt;
@@ -13,7 +14,7 @@ use striate_tensor::Error;
 pub enum Unavailable {
     /// The driver's library, `libcuda.so.1`, cannot be loaded: there is no NVIDIA driver.
     NoDriver,
-    /// A library of the toolkit cannot be loaded; its short name, `nvrtc` or `cublas`.
+    /// A library of the toolkit cannot be loaded; its short name, `nvrtc`, `cublas` or `cudnn`.
     NoLibrary(&'static str),
     /// The driver runs but sees no device.
     NoDevice,
@@ -94,7 +95,8 @@ impl std::error::Error for Unavailable {}
 /// A library that the back end loads at run time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Library {
-    /// The short name: `cuda` is the driver, `nvrtc` the compiler of kernels, `cublas` NVIDIA's matrix products.
+    /// The short name: `cuda` is the driver, `nvrtc` the compiler of kernels, `cublas` NVIDIA's matrix products, `cudnn` its
+    /// convolutions.
     pub name: &'static str,
     /// Whether there is no device without it.
     pub required: bool,
@@ -112,6 +114,12 @@ pub fn libraries() -> Vec<Library> {
         library("cuda", "NVIDIA's driver", true, driver::SYMBOLS),
         library("nvrtc", "compiles kernels at run time", true, crate::compiler::SYMBOLS),
         library("cublas", "matrix products; without it kernels of the program's own do them", false, cublas::SYMBOLS),
+        library(
+            "cudnn",
+            "convolutions, version 9; without it kernels of the program's own do them",
+            false,
+            cudnn::SYMBOLS,
+        ),
     ]
 }
 
@@ -121,6 +129,7 @@ fn library(name: &'static str, purpose: &'static str, required: bool, symbols: &
         match name {
             "cuda" => cuda::is_culib_present(),
             "cublas" => blas::is_culib_present(),
+            "cudnn" => dnn::is_culib_present(),
             _ => nvrtc::is_culib_present(),
         }
     };
@@ -145,6 +154,11 @@ pub(crate) fn probe_cublas() -> Result<(), Unavailable> {
     library("cublas", "", false, cublas::SYMBOLS).check()
 }
 
+/// The same for cuDNN.
+pub(crate) fn probe_cudnn() -> Result<(), Unavailable> {
+    library("cudnn", "", false, cudnn::SYMBOLS).check()
+}
+
 /// Whether a library that is present has a function. Must not be asked of one that is absent.
 fn has_symbol(library: &'static str, name: &'static str) -> bool {
     type Any = unsafe extern "C" fn();
@@ -153,6 +167,7 @@ fn has_symbol(library: &'static str, name: &'static str) -> bool {
         match library {
             "cuda" => cuda::culib().get::<Any>(name.as_bytes()).is_ok(),
             "cublas" => blas::culib().get::<Any>(name.as_bytes()).is_ok(),
+            "cudnn" => dnn::culib().get::<Any>(name.as_bytes()).is_ok(),
             _ => nvrtc::culib().get::<Any>(name.as_bytes()).is_ok(),
         }
     }

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::driver::Gpu;
 use crate::memory::Pool;
 use crate::recording::CudaRecording;
-use crate::{cublas, elementwise, layout, picture, pool, product, reduce, softmax, update};
+use crate::{convolution, cublas, cudnn, elementwise, layout, picture, pool, product, reduce, softmax, update};
 use std::sync::Arc;
 use striate_tensor::{
     Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Epilogue, HostBuffer, Key, MAX_RANK, MatmulGeometry,
@@ -22,11 +22,11 @@ pub struct CudaOptions {
     /// Whether memory of dropped tensors is kept for reuse. Off, each tensor is an allocation of its very size, which memory
     /// checkers want. Default on, unless the environment variable `STRIATE_CUDA_POOL` is `off`.
     pub pooling: bool,
-    /// How products are computed. [`Precision::Tf32`] is for those that cuBLAS does: matrix products, dense layers and 1×1
+    /// How products are computed. [`Precision::Tf32`] is for those that cuBLAS and cuDNN do: matrix products, dense layers and
     /// convolutions; the kernels of this crate are float32. Default float32.
     pub precision: Precision,
-    /// Whether cuBLAS is used where it is found. Without it results do not depend on the device or on NVIDIA's version. Default on,
-    /// unless the environment variable `STRIATE_CUDA_LIBRARIES` is `off`.
+    /// Whether cuBLAS and cuDNN are used where they are found. Without them results do not depend on the device or on NVIDIA's versions.
+    /// Default on, unless the environment variable `STRIATE_CUDA_LIBRARIES` is `off`.
     pub libraries: bool,
     /// Whether training steps are recorded as CUDA graphs and replayed, which gives the same bits. A recording keeps the memory of a step for
     /// itself. Default off, unless the environment variable `STRIATE_CUDA_GRAPHS` is `on`.
@@ -73,9 +73,10 @@ impl CudaBackend {
         }
         let with_cublas = cublas::choose(&name, options.libraries, options.precision, properties.capability)?;
         let with_cublas = with_cublas.then_some(options.precision);
+        let with_cudnn = cudnn::choose(options.libraries).then_some(options.precision);
         let gpu = Arc::new(gpu);
         let pool = Pool::new(gpu.clone(), name.clone(), options.pooling);
-        let context = Context::new(name, gpu, pool, properties, Compiler::new()?, with_cublas)?;
+        let context = Context::new(name, gpu, pool, properties, Compiler::new()?, with_cublas, with_cudnn)?;
         Ok(CudaBackend { context: Arc::new(context), graphs: options.graphs })
     }
 
@@ -88,6 +89,19 @@ impl CudaBackend {
     /// Whether matrix products go to cuBLAS.
     pub fn uses_cublas(&self) -> bool {
         self.context.cublas_precision().is_some()
+    }
+
+    /// Whether convolutions go to cuDNN, where it has something fitting.
+    pub fn uses_cudnn(&self) -> bool {
+        self.context.uses_cudnn()
+    }
+
+    /// How many forms of convolutions cuDNN was asked about so far: each once.
+    ///
+    /// # Errors
+    /// If cuDNN, asked for the first time, does not start.
+    pub fn planned_convolutions(&self) -> Result<u64> {
+        Ok(self.context.cudnn()?.map_or(0, |cudnn| cudnn.planned()))
     }
 
     /// How many parts of recorded work were replayed so far: two a training step.
@@ -223,11 +237,11 @@ impl Backend for CudaBackend {
     }
 
     fn conv(&self, x: &Tensor, kernel: &Tensor, g: &ConvGeometry, epilogue: Epilogue<'_>) -> Result<Storage> {
-        product::forward(&self.context, x, kernel, g, epilogue)
+        convolution::forward(&self.context, x, kernel, g, epilogue)
     }
 
     fn conv_backward_input(&self, dy: &Tensor, kernel: &Tensor, g: &ConvGeometry) -> Result<Storage> {
-        product::input_gradient(&self.context, dy, kernel, g)
+        convolution::input_gradient(&self.context, dy, kernel, g)
     }
 
     fn conv_backward_kernel(
@@ -237,7 +251,7 @@ impl Backend for CudaBackend {
         g: &ConvGeometry,
         with_bias: bool,
     ) -> Result<(Storage, Option<Storage>)> {
-        product::kernel_gradient(&self.context, x, dy, g, with_bias)
+        convolution::kernel_gradient(&self.context, x, dy, g, with_bias)
     }
 
     fn pool(&self, x: &Tensor, g: &PoolGeometry, with_indices: bool) -> Result<(Storage, Option<Storage>)> {

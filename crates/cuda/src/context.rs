@@ -2,6 +2,7 @@
 
 use crate::compiler::Compiler;
 use crate::cublas::Cublas;
+use crate::cudnn::Cudnn;
 use crate::driver::{Function, Gpu, Module, Properties};
 use crate::memory::{CudaBuffer, Pool};
 use crate::recording::Active;
@@ -35,20 +36,46 @@ pub(crate) struct Context {
     loaded: Mutex<Loaded>,
     launches: AtomicU64,
     replays: AtomicU64,
-    products: Products,
+    products: Products<Cublas>,
+    convolutions: Products<Cudnn>,
     /// What is being recorded.
     pub(crate) active: Mutex<Option<Active>>,
     /// Held by the thread that records.
     pub(crate) turn: Mutex<()>,
 }
 
-/// Who multiplies matrices.
+/// Who multiplies matrices, or convolves.
 #[derive(Debug)]
-enum Products {
+enum Products<L> {
     /// The kernels of this crate.
     Kernels,
-    /// cuBLAS, which is made ready at the first product.
-    Cublas(Precision, Mutex<Option<Arc<Cublas>>>),
+    /// A library, which is made ready at the first product.
+    Library(Precision, Mutex<Option<Arc<L>>>),
+}
+
+impl<L> Products<L> {
+    fn new(precision: Option<Precision>) -> Products<L> {
+        precision.map_or(Products::Kernels, |precision| Products::Library(precision, Mutex::default()))
+    }
+
+    fn precision(&self) -> Option<Precision> {
+        match self {
+            Products::Kernels => None,
+            Products::Library(precision, _) => Some(*precision),
+        }
+    }
+
+    /// The library, where products go to it.
+    fn ready(&self, make: impl FnOnce(Precision) -> Result<L>) -> Result<Option<Arc<L>>> {
+        let Products::Library(precision, ready) = self else { return Ok(None) };
+        let locked = || ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = &*locked() {
+            return Ok(Some(ready.clone()));
+        }
+        // Made outside of the lock: a thread that waits for a recording to end must hold none.
+        let made = Arc::new(make(*precision)?);
+        Ok(Some(locked().get_or_insert(made).clone()))
+    }
 }
 
 impl fmt::Debug for Context {
@@ -135,6 +162,7 @@ impl Context {
         properties: Properties,
         compiler: Compiler,
         cublas: Option<Precision>,
+        cudnn: Option<Precision>,
     ) -> Result<Self> {
         let architecture = compiler.architecture_for(properties.capability)?;
         Ok(Context {
@@ -150,28 +178,30 @@ impl Context {
             replays: AtomicU64::new(0),
             active: Mutex::default(),
             turn: Mutex::default(),
-            products: cublas.map_or(Products::Kernels, |precision| Products::Cublas(precision, Mutex::default())),
+            products: Products::new(cublas),
+            convolutions: Products::new(cudnn),
         })
     }
 
     /// cuBLAS, where products go to it.
     pub(crate) fn cublas(&self) -> Result<Option<Arc<Cublas>>> {
-        let Products::Cublas(precision, ready) = &self.products else { return Ok(None) };
-        let locked = || ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ready) = &*locked() {
-            return Ok(Some(ready.clone()));
-        }
-        // Made outside of the lock: a thread that waits for a recording to end must hold none.
-        let made = Arc::new(Cublas::new(self.gpu.clone(), &self.pool, *precision, self.properties.capability)?);
-        Ok(Some(locked().get_or_insert(made).clone()))
+        self.products
+            .ready(|precision| Cublas::new(self.gpu.clone(), &self.pool, precision, self.properties.capability))
     }
 
     /// The precision in which cuBLAS multiplies; none where it does not.
     pub(crate) fn cublas_precision(&self) -> Option<Precision> {
-        match &self.products {
-            Products::Kernels => None,
-            Products::Cublas(precision, _) => Some(*precision),
-        }
+        self.products.precision()
+    }
+
+    /// cuDNN, where convolutions go to it.
+    pub(crate) fn cudnn(&self) -> Result<Option<Arc<Cudnn>>> {
+        self.convolutions.ready(|precision| Cudnn::new(self.gpu.clone(), precision))
+    }
+
+    /// Whether convolutions go to cuDNN.
+    pub(crate) fn uses_cudnn(&self) -> bool {
+        self.convolutions.precision().is_some()
     }
 
     /// New memory.

@@ -211,6 +211,15 @@ pub(crate) fn permute(cx: &Context, x: &Tensor, order: &[usize]) -> Result<Stora
     stored(buffer)
 }
 
+/// Writes a matrix of so many rows and columns of 32-bit elements with the two exchanged.
+///
+/// # Safety
+/// Both addresses must have room for all elements.
+pub(crate) unsafe fn turn(cx: &Context, x: u64, y: u64, [rows, columns]: [usize; 2]) -> Result<()> {
+    // SAFETY: the caller's promise; the places are those of the elements.
+    unsafe { copy_box(cx, DType::F32, (x, &[1, columns]), (y, &[rows, 1]), &[columns, rows]) }
+}
+
 pub(crate) fn crop(cx: &Context, x: &Tensor, start: &[usize], shape: &Shape) -> Result<Storage> {
     let buffer = cx.take(shape.elements(), x.dtype())?;
     let from = strides(x.shape());
