@@ -36,6 +36,9 @@ pub struct Cli {
     /// How a CUDA device computes products; the CPU computes in f32.
     #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
     pub precision: PrecisionName,
+    /// Record training steps on a CUDA device as graphs and replay them: the same bits, with less work for the host.
+    #[arg(long, global = true)]
+    pub cuda_graphs: bool,
 }
 
 /// How products of numbers are computed.

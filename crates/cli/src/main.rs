@@ -42,7 +42,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         PrecisionName::F32 => Precision::F32,
         PrecisionName::Tf32 => Precision::Tf32,
     };
-    let options = DeviceOptions { name: cli.device, threads: cli.threads, conv_algorithm, precision };
+    let graphs = cli.cuda_graphs;
+    let options = DeviceOptions { name: cli.device, threads: cli.threads, conv_algorithm, precision, graphs };
     striate::set_device(striate::open_device(&options)?)?;
     match cli.command {
         Command::Train(arguments) => commands::train::run(&arguments, &output),

@@ -275,7 +275,7 @@ impl Backend for CudaBackend {
     }
 
     fn update(&self, rule: &UpdateRule, weight: &mut Tensor, gradient: &Tensor, slots: &mut [Tensor]) -> Result<()> {
-        update::update_all(&self.context, rule, &mut [Parameter { path: "", weight, gradient, slots }])
+        update::update_all(&self.context, rule, &mut [Parameter { path: "", weight, gradient, slots, kept: 1.0 }])
     }
 
     fn update_all(&self, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {

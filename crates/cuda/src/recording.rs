@@ -178,7 +178,7 @@ impl Recording for CudaRecording {
         address(x)
     }
 
-    fn replay(&self, part: usize, keys: &[Key], rule: Option<&UpdateRule>) -> Result<()> {
+    fn replay(&self, part: usize, keys: &[Key], step: Option<(&UpdateRule, f32)>) -> Result<()> {
         let cx = &*self.context;
         let mut tape = open(&self.tape);
         let Tape { keys: recorded, tables, parts } = &mut *tape;
@@ -197,8 +197,8 @@ impl Recording for CudaRecording {
             unsafe { cx.gpu.upload(self.keys.address(), &bytes)? };
         }
         for table in tables.iter_mut().filter(|table| table.part == part) {
-            let (kernel, numbers) = match rule {
-                Some(rule) => constants(rule)?,
+            let (kernel, numbers) = match step {
+                Some((rule, kept)) => constants(rule, kept)?,
                 None => return Err(refuse("an optimizer's step needs a rule", "none")),
             };
             if kernel != table.kernel {

@@ -28,7 +28,9 @@ pub(crate) struct Constants {
     c: f32,
     epsilon: f32,
     flag: i32,
-    unused: [i32; 2],
+    /// What weights are multiplied by before.
+    kept: f32,
+    unused: i32,
 }
 
 impl Constants {
@@ -49,9 +51,9 @@ struct Update {
     unused: i32,
 }
 
-/// A rule's kernel and its constants.
-pub(crate) fn constants(rule: &UpdateRule) -> Result<(&'static str, Constants)> {
-    let none = Constants::default();
+/// A rule's kernel and its constants, for weights decayed so.
+pub(crate) fn constants(rule: &UpdateRule, kept: f32) -> Result<(&'static str, Constants)> {
+    let none = Constants { kept, ..Constants::default() };
     Ok(match *rule {
         UpdateRule::Sgd { learning_rate: rate, momentum: a, nesterov } => {
             ("sgd", Constants { rate, a, flag: i32::from(nesterov), ..none })
@@ -96,7 +98,15 @@ fn table(parameters: &mut [Parameter<'_>]) -> Result<(Vec<Row>, usize)> {
 }
 
 pub(crate) fn update_all(cx: &Context, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
-    let (kernel, constants) = constants(rule)?;
+    // One launch has one decay; a model's weights have the same.
+    for same in parameters.chunk_by_mut(|a, b| a.kept == b.kept) {
+        update_same(cx, rule, same)?;
+    }
+    Ok(())
+}
+
+fn update_same(cx: &Context, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
+    let (kernel, constants) = constants(rule, parameters[0].kept)?;
     let (rows, chunks) = table(parameters)?;
     if rows.is_empty() {
         return Ok(());

@@ -6,7 +6,7 @@ use striate_cpu::{CpuBackend, CpuOptions};
 use striate_data::{Dataset, Mnist};
 use striate_nn::layers::{Conv2D, Dense, Dropout, Flatten, MaxPooling2D, Softmax};
 use striate_nn::{BuildOptions, Model, Sequential};
-use striate_optim::{Adam, Engine, Optimizer, RmsProp, Sgd};
+use striate_optim::{Adam, AdamW, Engine, Optimizer, RmsProp, Sgd};
 use striate_tensor::Activation::Relu;
 use striate_tensor::{ConvAlgorithm, DType, Device, Error, Key, Tensor, UnaryOp};
 use striate_train::loss::CategoricalCrossentropy;
@@ -219,7 +219,28 @@ fn tensors_of_other_devices_and_types_are_refused() {
     assert!(x.as_slice::<f64>().unwrap_err().to_string().contains("to_vec"));
 }
 
-/// One launch changes every weight: the number of kernels does not grow with the number of weights.
+/// Steps with weight decay on the device, and on the CPU: it shrinks weights there in a pass of its own.
+#[test]
+fn weights_decay_as_on_the_cpu() {
+    let Some(device) = common::device() else { return };
+    let after = |device: &Device| {
+        let mut weights: Vec<Tensor> = [5, 1500]
+            .map(|n| Tensor::from_vec((0..n).map(|i| (i as f32 * 0.37).sin()).collect(), [n], device).unwrap())
+            .into();
+        let gradients: Vec<Tensor> = weights.iter().map(|w| w.unary(UnaryOp::Square).unwrap()).collect();
+        let mut engine = Engine::new(AdamW::new(0.01).weight_decay(0.5)).unwrap();
+        for _ in 0..6 {
+            let mut named: Vec<(&str, &mut Tensor)> = ["a", "b"].into_iter().zip(&mut weights).collect();
+            engine.step(&mut named, &gradients).unwrap();
+        }
+        weights.iter().flat_map(|w| w.to_vec::<f32>().unwrap()).collect::<Vec<_>>()
+    };
+    for (i, (gpu, cpu)) in after(&device).iter().zip(after(&cpu())).enumerate() {
+        assert!((gpu - cpu).abs() <= 1e-6 + 1e-5 * cpu.abs(), "weight {i}: {gpu} {cpu}");
+    }
+}
+
+/// One launch changes every weight, decay included: the number of kernels does not grow with the number of weights.
 #[test]
 fn an_optimizer_step_is_one_launch() {
     use striate_cuda::{CudaBackend, CudaOptions};

@@ -74,10 +74,15 @@ impl Engine {
         Ok(())
     }
 
-    /// The rule of the next step; none where a step is more than one rule: weight decay, or an optimizer that has none.
+    /// The rule of the next step; none for an optimizer that has none.
     pub fn update_rule(&self) -> Option<UpdateRule> {
-        let decays = self.optimizer.settings().weight_decay.is_some_and(|decay| decay != 0.0);
-        if decays { None } else { self.optimizer.update_rule(self.learning_rate(), self.iterations + 1) }
+        self.optimizer.update_rule(self.learning_rate(), self.iterations + 1)
+    }
+
+    /// What each weight is multiplied by before the next step's rule: 1 − decay·lr, or 1 without weight decay.
+    pub fn kept(&self) -> f32 {
+        // Rounded as the weight's own arithmetic rounds it.
+        self.optimizer.settings().weight_decay.map_or(1.0, |decay| 1.0 - decay as f32 * self.learning_rate())
     }
 
     /// The optimizer's own tensors.
@@ -110,14 +115,9 @@ impl Engine {
         self.check(weights, gradients)?;
         let settings = self.optimizer.settings();
         let gradients = settings.clip.apply(gradients)?;
-        let learning_rate = self.learning_rate();
-        // Rounded as the weight's own arithmetic rounds it.
-        let kept = settings.weight_decay.filter(|&decay| decay != 0.0).map(|decay| 1.0 - decay as f32 * learning_rate);
+        let (learning_rate, kept) = (self.learning_rate(), self.kept());
         for (path, weight) in weights.iter_mut() {
             ready(&mut self.tensors, &self.slots, path, weight).map_err(|error| error.at(path))?;
-            if let Some(kept) = kept {
-                **weight = weight.affine(kept, 0.0)?;
-            }
         }
         let mut own: BTreeMap<&str, &mut Vec<Tensor>> =
             self.tensors.iter_mut().map(|(path, slots)| (path.as_str(), slots)).collect();
@@ -125,7 +125,7 @@ impl Engine {
         for ((path, weight), gradient) in weights.iter_mut().zip(&gradients) {
             // `check` saw that no path comes twice.
             let slots = own.remove(*path).map_or(&mut [][..], |slots| slots);
-            parameters.push(Parameter { path, weight, gradient, slots });
+            parameters.push(Parameter { path, weight, gradient, slots, kept });
         }
         self.optimizer.update_all(&mut parameters, learning_rate, self.iterations + 1)
     }

@@ -95,14 +95,16 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
         step: u64,
     ) -> Result<()>;
 
-    /// Changes all weights of a step. Unless an optimizer knows better it is [`Optimizer::update`] on one after another; those of this
-    /// crate hand the device all of them at once.
+    /// Changes all weights of a step, decay included. Unless an optimizer knows better it is [`Parameter::decay`] and [`Optimizer::update`] on one
+    /// after another; those of this crate hand the device all of them at once.
     ///
     /// # Errors
     /// As [`Optimizer::update`], at the weight's path.
     fn update_all(&self, parameters: &mut [Parameter<'_>], learning_rate: f32, step: u64) -> Result<()> {
         parameters.iter_mut().try_for_each(|one| {
-            self.update(one.weight, one.gradient, one.slots, learning_rate, step).map_err(|error| error.at(one.path))
+            let stepped =
+                one.decay().and_then(|()| self.update(one.weight, one.gradient, one.slots, learning_rate, step));
+            stepped.map_err(|error| error.at(one.path))
         })
     }
 

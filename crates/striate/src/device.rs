@@ -15,6 +15,9 @@ pub struct DeviceOptions {
     pub conv_algorithm: ConvAlgorithm,
     /// How a CUDA device computes products; the CPU has float32 alone. Default float32.
     pub precision: Precision,
+    /// Whether a CUDA device records training steps as graphs and replays them; the CPU records nothing. Default off, unless the environment
+    /// variable `STRIATE_CUDA_GRAPHS` is `on`.
+    pub graphs: bool,
 }
 
 static CHOSEN: OnceLock<Device> = OnceLock::new();
@@ -28,12 +31,16 @@ pub fn open_device(options: &DeviceOptions) -> Result<Device> {
         "cpu" if options.precision != Precision::F32 => {
             Err(Error::device("cpu", "the CPU computes in float32", "tf32", "use --precision f32, or --device cuda:0"))
         }
+        "cpu" if options.graphs => {
+            let rule = "a CUDA device records training steps, the CPU does not";
+            Err(Error::device("cpu", rule, "--cuda-graphs", "leave it out, or use --device cuda:0"))
+        }
         "cpu" => Ok(Device::new(CpuBackend::new(CpuOptions {
             threads: options.threads,
             algorithm: options.conv_algorithm,
             ..CpuOptions::default()
         })?)),
-        name if name == "cuda" || name.starts_with("cuda:") => open_cuda(name, options.precision),
+        name if name == "cuda" || name.starts_with("cuda:") => open_cuda(name, options),
         name => Err(Error::device(name, "the device must be cpu or cuda:N", format!("`{name}`"), "")),
     }
 }
@@ -46,14 +53,16 @@ fn ordinal(name: &str) -> Result<usize> {
 }
 
 #[cfg(feature = "cuda")]
-fn open_cuda(name: &str, precision: Precision) -> Result<Device> {
+fn open_cuda(name: &str, options: &DeviceOptions) -> Result<Device> {
     use striate_cuda::{CudaBackend, CudaOptions};
-    let options = CudaOptions { ordinal: ordinal(name)?, precision, ..CudaOptions::default() };
+    let usual = CudaOptions::default();
+    let graphs = options.graphs || usual.graphs;
+    let options = CudaOptions { ordinal: ordinal(name)?, precision: options.precision, graphs, ..usual };
     Ok(Device::new(CudaBackend::new(options)?))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_cuda(name: &str, _precision: Precision) -> Result<Device> {
+fn open_cuda(name: &str, _options: &DeviceOptions) -> Result<Device> {
     ordinal(name)?;
     Err(Error::device(
         name,

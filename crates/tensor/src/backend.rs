@@ -435,10 +435,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// One optimizer step on one parameter: `weight` and `slots` are changed in place.
     fn update(&self, rule: &UpdateRule, weight: &mut Tensor, gradient: &Tensor, slots: &mut [Tensor]) -> Result<()>;
-    /// The same step on many parameters, with the bits of one [`Backend::update`] after another; for back ends to whom a call is dear.
+    /// The same step on many parameters, each decayed before it as [`Parameter::kept`] says; for back ends to whom a call is dear. What a
+    /// parameter becomes does not depend on the others.
     fn update_all(&self, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
         parameters.iter_mut().try_for_each(|one| {
-            self.update(rule, one.weight, one.gradient, one.slots).map_err(|error| error.at(one.path))
+            let stepped = one.decay().and_then(|()| self.update(rule, one.weight, one.gradient, one.slots));
+            stepped.map_err(|error| error.at(one.path))
         })
     }
 }

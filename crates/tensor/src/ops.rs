@@ -665,7 +665,7 @@ impl Tensor {
         device.update(rule, self, gradient, slots)
     }
 
-    /// The same optimizer step on many weights, with the bits of [`Tensor::update`] on each; on a GPU one launch for all of them.
+    /// The same optimizer step on many weights, each decayed before it as [`Parameter::kept`] says; on a GPU one launch for all of them.
     ///
     /// # Errors
     /// As [`Tensor::update`], at the path of the first weight that does not fit; no weight was changed then.

@@ -45,9 +45,9 @@ pub trait Recording: Send + Sync + fmt::Debug {
     fn place(&self, x: &Tensor) -> Result<u64>;
 
     /// Does a recorded part, counted from 0, once more: dropout with these keys, as many as [`Recording::keys`] gives, an optimizer's
-    /// step by this rule.
+    /// step by this rule on weights decayed as [`Parameter::kept`](crate::Parameter::kept) says.
     ///
     /// # Errors
     /// [`crate::Error::Argument`] for a part that there is not, other numbers of keys or another kind of rule.
-    fn replay(&self, part: usize, keys: &[Key], rule: Option<&UpdateRule>) -> Result<()>;
+    fn replay(&self, part: usize, keys: &[Key], step: Option<(&UpdateRule, f32)>) -> Result<()>;
 }

@@ -1,5 +1,6 @@
 //! How an optimizer changes a parameter: the rules back ends run as one fused pass.
 
+use crate::error::Result;
 use crate::tensor::Tensor;
 
 /// One of the parameters that [`Tensor::update_all`] changes.
@@ -13,6 +14,21 @@ pub struct Parameter<'a> {
     pub gradient: &'a Tensor,
     /// As many tensors of the parameter's shape as [`UpdateRule::slots`] says, changed in place.
     pub slots: &'a mut [Tensor],
+    /// What the parameter is multiplied by before the rule changes it: 1 − decay·lr with weight decay, else 1.
+    pub kept: f32,
+}
+
+impl Parameter<'_> {
+    /// Shrinks the parameter as [`Parameter::kept`] says, in new memory: for whom the step itself does not.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn decay(&mut self) -> Result<()> {
+        if self.kept != 1.0 {
+            *self.weight = self.weight.affine(self.kept, 0.0)?;
+        }
+        Ok(())
+    }
 }
 
 /// One step of an optimizer on one parameter. Formulas are Keras 3's (<https://keras.io/api/optimizers/>).

@@ -9,7 +9,7 @@ use striate_testkit::conformance::{self, CASES};
 type Property = fn(&Device, u32) -> Result<(), String>;
 
 /// Every fault with the property that must find it, and a word of what it must say.
-const FAULTS: [(Fault, Property, &str); 43] = {
+const FAULTS: [(Fault, Property, &str); 44] = {
     use Fault::*;
     use conformance as c;
     [
@@ -56,6 +56,7 @@ const FAULTS: [(Fault, Property, &str); 43] = {
         (AdamDoesNotCorrect, c::update, "Adam"),
         (MomentumIsLost, c::update, "slot 0: element"),
         (LastWeightIsForgotten, c::update_all, "after step"),
+        (DecayIsForgotten, c::update_all, "after step"),
     ]
 };
 

@@ -207,7 +207,7 @@ impl Training<'_> {
         let value = finite(&recorded.loss)?;
         self.update_metrics(&recorded.output, &batch.targets[0])?;
         let rule = self.optimizer.update_rule().ok_or_else(unfinished)?;
-        recording.replay(UPDATE, &[], Some(&rule))?;
+        recording.replay(UPDATE, &[], Some((&rule, self.optimizer.kept())))?;
         self.optimizer.count_step();
         Ok(value)
     }

@@ -170,6 +170,7 @@ fn devices_and_instruction_sets_that_are_not_there_are_refused() {
     fail(striate(["doctor", "--device", "cuda:one"]), 1, &["cuda:one", "number N"]);
     fail(striate(["doctor", "--device", "abacus"]), 1, &["abacus", "cpu or cuda:N"]);
     fail(striate(["doctor", "--precision", "tf32"]), 1, &["cpu: ", "float32", "received tf32", "hint"]);
+    fail(striate(["doctor", "--cuda-graphs"]), 1, &["cpu: ", "received --cuda-graphs", "hint"]);
     let mut command = striate(["summary", "mnist"]);
     command.env("STRIATE_ISA", "nonsense");
     fail(command, 1, &["STRIATE_ISA", "avx512, avx2 or portable", "nonsense"]);

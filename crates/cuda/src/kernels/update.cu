@@ -15,7 +15,10 @@ struct Parameter {
 // The numbers of the rule. In device memory, so that a recorded step reads others the next time.
 struct Constants {
     float rate, a, b, c, epsilon;
-    int flag, unused[2];
+    int flag;
+    // What each weight is multiplied by before: weight decay.
+    float kept;
+    int unused;
 };
 
 struct Update {
@@ -42,16 +45,22 @@ static __device__ __forceinline__ void step_on_all(const Update& u) {
     }
 }
 
+// The weight as the rule finds it: with the bits that a pass over all weights before would give, so the product is rounded by itself.
+static __device__ __forceinline__ float decayed(const Constants& u, float w) {
+    return u.kept == 1.0f ? w : __fmul_rn(u.kept, w) + 0.0f;
+}
+
 // Slot 0 is the momentum, if a is not 0. a: momentum; flag: look ahead along it.
 struct Sgd {
     static __device__ __forceinline__ void step(const Constants& u, const Parameter& p, i64 i) {
         float step = u.rate * p.gradient[i];
+        float w = decayed(u, p.weight[i]);
         if (u.a == 0.0f) {
-            p.weight[i] -= step;
+            p.weight[i] = w - step;
         } else {
             float m = u.a * p.slot[0][i] - step;
             p.slot[0][i] = m;
-            p.weight[i] += u.flag ? u.a * m - step : m;
+            p.weight[i] = w + (u.flag ? u.a * m - step : m);
         }
     }
 };
@@ -67,14 +76,14 @@ struct RmsProp {
             p.slot[1][i] = mean;
             square -= mean * mean;
         }
-        float step = u.rate * g / sqrtf(square);
+        float step = u.rate * g / sqrtf(square), w = decayed(u, p.weight[i]);
         if (u.c == 0.0f) {
-            p.weight[i] -= step;
+            p.weight[i] = w - step;
         } else {
             float* momentum = u.flag ? p.slot[2] : p.slot[1];
             float m = u.c * momentum[i] + step;
             momentum[i] = m;
-            p.weight[i] -= m;
+            p.weight[i] = w - m;
         }
     }
 };
@@ -87,7 +96,7 @@ struct Adam {
         v += u.b * (g * g - v);
         p.slot[0][i] = m;
         p.slot[1][i] = v;
-        p.weight[i] -= u.rate * m / (sqrtf(v) + u.epsilon);
+        p.weight[i] = decayed(u, p.weight[i]) - u.rate * m / (sqrtf(v) + u.epsilon);
     }
 };
 

@@ -86,45 +86,56 @@ pub fn update_all(device: &Device, cases: u32) -> Result<(), String> {
     let lab = Lab::new(device);
     let length = prop_oneof![1 => Just(0usize), 4 => 1usize..70, 2 => 70usize..1500, 1 => 4000usize..6000];
     let lengths = proptest::collection::vec(length, 0..6);
+    let decay = prop_oneof![Just(1f32), Just(0.875), Just(0.9996)];
     // Each case has several tensors, so there need not be as many.
-    holds("update_all", cases.div_ceil(4), (level_draw(), rule(), lengths), |(draw, (rule, _), lengths)| {
-        let number = |kind: u64, i: usize| 16 * kind + i as u64;
-        let (mut weights, mut gradients, mut slots) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, &len) in lengths.iter().enumerate() {
-            // Each second weight shares memory with the first gradient of its length, which must not change.
-            weights.push(lab.operand(&draw, number(0, i), len)?.tested);
-            gradients.push(if i % 2 == 1 { weights[i].clone() } else { lab.operand(&draw, number(1, i), len)?.tested });
-            let zeros = || Tensor::full([len], 0.0, draw.dtype, device);
-            slots.push((0..rule.slots()).map(|_| zeros()).collect::<Result<Vec<_>>>()?);
-        }
-        let (mut single, mut single_slots) = (weights.clone(), slots.clone());
-        let before = gradients.iter().map(bits).collect::<Result<Vec<_>>>()?;
-        for step in 0..2 {
-            for ((weight, gradient), slots) in single.iter_mut().zip(&gradients).zip(&mut single_slots) {
-                match weight.update(&rule, gradient, slots) {
-                    Err(Error::DType(_)) if draw.dtype != DType::F32 => {
-                        return Err(TestCaseError::reject("the device does not take this element type"));
+    holds(
+        "update_all",
+        cases.div_ceil(4),
+        (level_draw(), rule(), lengths, decay),
+        |(draw, (rule, _), lengths, kept)| {
+            let number = |kind: u64, i: usize| 16 * kind + i as u64;
+            let (mut weights, mut gradients, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+            for (i, &len) in lengths.iter().enumerate() {
+                // Each second weight shares memory with the first gradient of its length, which must not change.
+                weights.push(lab.operand(&draw, number(0, i), len)?.tested);
+                gradients.push(if i % 2 == 1 {
+                    weights[i].clone()
+                } else {
+                    lab.operand(&draw, number(1, i), len)?.tested
+                });
+                let zeros = || Tensor::full([len], 0.0, draw.dtype, device);
+                slots.push((0..rule.slots()).map(|_| zeros()).collect::<Result<Vec<_>>>()?);
+            }
+            let (mut single, mut single_slots) = (weights.clone(), slots.clone());
+            let before = gradients.iter().map(bits).collect::<Result<Vec<_>>>()?;
+            for step in 0..2 {
+                for ((weight, gradient), slots) in single.iter_mut().zip(&gradients).zip(&mut single_slots) {
+                    let mut one = Parameter { path: "weight", weight, gradient, slots, kept };
+                    match one.decay().and_then(|()| one.weight.update(&rule, one.gradient, one.slots)) {
+                        Err(Error::DType(_)) if draw.dtype != DType::F32 => {
+                            return Err(TestCaseError::reject("the device does not take this element type"));
+                        }
+                        other => other?,
                     }
-                    other => other?,
+                }
+                let mut parameters: Vec<Parameter<'_>> = weights
+                    .iter_mut()
+                    .zip(&gradients)
+                    .zip(&mut slots)
+                    .map(|((weight, gradient), slots)| Parameter { path: "weight", weight, gradient, slots, kept })
+                    .collect();
+                Tensor::update_all(&rule, &mut parameters)?;
+                for (i, (all, one)) in weights.iter().zip(&single).enumerate() {
+                    equal(&format!("weight {i} after step {step}"), all, one)?;
+                }
+                for (i, (all, one)) in slots.iter().flatten().zip(single_slots.iter().flatten()).enumerate() {
+                    equal(&format!("slot {i} after step {step}"), all, one)?;
                 }
             }
-            let mut parameters: Vec<Parameter<'_>> = weights
-                .iter_mut()
-                .zip(&gradients)
-                .zip(&mut slots)
-                .map(|((weight, gradient), slots)| Parameter { path: "weight", weight, gradient, slots })
-                .collect();
-            Tensor::update_all(&rule, &mut parameters)?;
-            for (i, (all, one)) in weights.iter().zip(&single).enumerate() {
-                equal(&format!("weight {i} after step {step}"), all, one)?;
+            for (gradient, before) in gradients.iter().zip(&before) {
+                prop_assert!(bits(gradient)? == *before, "a gradient changed");
             }
-            for (i, (all, one)) in slots.iter().flatten().zip(single_slots.iter().flatten()).enumerate() {
-                equal(&format!("slot {i} after step {step}"), all, one)?;
-            }
-        }
-        for (gradient, before) in gradients.iter().zip(&before) {
-            prop_assert!(bits(gradient)? == *before, "a gradient changed");
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }

@@ -55,6 +55,7 @@ pub enum Fault {
     AdamDoesNotCorrect,
     MomentumIsLost,
     LastWeightIsForgotten,
+    DecayIsForgotten,
     EmptyInputsPanic,
 }
 
@@ -443,6 +444,9 @@ impl Backend for Wrong {
 
     fn update_all(&self, rule: &UpdateRule, parameters: &mut [Parameter<'_>]) -> Result<()> {
         let count = parameters.len() - usize::from(self.is(Fault::LastWeightIsForgotten));
+        if self.is(Fault::DecayIsForgotten) {
+            parameters.iter_mut().for_each(|one| one.kept = 1.0);
+        }
         self.right.update_all(rule, &mut parameters[..count])
     }
 }
