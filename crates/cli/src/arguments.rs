@@ -48,6 +48,10 @@ pub enum PrecisionName {
     F32,
     /// By tensor cores, on factors rounded to 10 bits after the leading one: faster, and less exact.
     Tf32,
+    /// On factors rounded to bfloat16, 7 bits after the leading one.
+    Bf16,
+    /// On factors rounded to float16, 10 bits after the leading one in a small range; training scales the loss.
+    F16,
 }
 
 /// The algorithms of a convolution.

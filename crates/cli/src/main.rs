@@ -41,6 +41,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let precision = match cli.precision {
         PrecisionName::F32 => Precision::F32,
         PrecisionName::Tf32 => Precision::Tf32,
+        PrecisionName::Bf16 => Precision::Bf16,
+        PrecisionName::F16 => Precision::F16,
     };
     let graphs = cli.cuda_graphs;
     let options = DeviceOptions { name: cli.device, threads: cli.threads, conv_algorithm, precision, graphs };

@@ -1,10 +1,11 @@
 //! cuBLAS, played: the few functions that the back end calls.
 
 use crate::export;
+use crate::settings::settings;
 use crate::state::{Range, Refusal, Work, state};
 use cudarc::cublas::sys::{
-    self as real, cublasHandle_t, cublasMath_t as Math, cublasOperation_t as Operation, cublasStatus_t as Status,
-    cudaStream_t,
+    self as real, cublasComputeType_t as Compute, cublasGemmAlgo_t as Algorithm, cublasHandle_t, cublasMath_t as Math,
+    cublasOperation_t as Operation, cublasStatus_t as Status, cudaDataType as Type, cudaStream_t,
 };
 use std::ffi::{c_char, c_int, c_longlong, c_void};
 
@@ -17,10 +18,63 @@ struct Handle {
     tf32: bool,
 }
 
+/// What numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Kind {
+    fn new(code: Type) -> Result<Kind, Status> {
+        match code {
+            Type::CUDA_R_32F => Ok(Kind::F32),
+            Type::CUDA_R_16F => Ok(Kind::F16),
+            Type::CUDA_R_16BF if settings().arch >= 80 => Ok(Kind::Bf16),
+            _ => Err(Status::CUBLAS_STATUS_NOT_SUPPORTED),
+        }
+    }
+
+    fn bytes(self) -> usize {
+        if self == Kind::F32 { 4 } else { 2 }
+    }
+
+    /// All numbers of a range.
+    ///
+    /// # Safety
+    /// The range must lie in memory.
+    unsafe fn read(self, range: Range) -> Vec<f32> {
+        let from = std::ptr::with_exposed_provenance::<u8>(range.address as usize);
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { std::slice::from_raw_parts(from, range.bytes) };
+        let halves =
+            |of: fn(u16) -> f32| bytes.as_chunks::<2>().0.iter().map(|&two| of(u16::from_ne_bytes(two))).collect();
+        match self {
+            Kind::F32 => bytes.as_chunks::<4>().0.iter().map(|&four| f32::from_ne_bytes(four)).collect(),
+            Kind::F16 => halves(from_f16),
+            Kind::Bf16 => halves(|half| f32::from_bits(u32::from(half) << 16)),
+        }
+    }
+}
+
+/// The number that 16 bits stand for.
+fn from_f16(half: u16) -> f32 {
+    let (sign, exponent, mantissa) = (half >> 15, i32::from(half >> 10 & 31), f32::from(half & 1023));
+    let magnitude = match exponent {
+        31 if mantissa != 0.0 => f32::NAN,
+        31 => f32::INFINITY,
+        0 => mantissa * 2f32.powi(-24),
+        _ => (1024.0 + mantissa) * 2f32.powi(exponent - 25),
+    };
+    if sign == 1 { -magnitude } else { magnitude }
+}
+
 /// A column-major operand: `rows` by `columns` as it lies in memory, its columns `pitch` apart, products `step` apart.
 #[derive(Debug, Clone, Copy)]
 struct Operand {
     address: u64,
+    kind: Kind,
     rows: usize,
     columns: usize,
     pitch: usize,
@@ -32,7 +86,7 @@ impl Operand {
     /// All memory from its first element to its last.
     fn range(&self, batch: usize) -> Range {
         let last = (batch - 1) * self.step + (self.columns - 1) * self.pitch + self.rows;
-        Range { address: self.address, bytes: 4 * last }
+        Range { address: self.address, bytes: self.kind.bytes() * last }
     }
 
     /// Element (i, j) of what the operation makes of it.
@@ -84,13 +138,8 @@ impl Gemm {
     /// The ranges of `reads` and `writes` must lie in memory, and no range written may overlap another.
     pub(crate) unsafe fn run(&self) {
         // SAFETY: the caller's promise.
-        let floats = |range: Range| unsafe {
-            std::slice::from_raw_parts(
-                std::ptr::with_exposed_provenance::<f32>(range.address as usize),
-                range.bytes / 4,
-            )
-        };
-        let (a, b) = (floats(self.a.range(self.batch)), floats(self.b.range(self.batch)));
+        let read = |operand: &Operand| unsafe { operand.kind.read(operand.range(self.batch)) };
+        let (a, b) = (read(&self.a), read(&self.b));
         let c = self.c.range(self.batch);
         // SAFETY: as above.
         let c = unsafe {
@@ -149,6 +198,7 @@ fn operand(
     [rows, columns]: [c_int; 2],
     pitch: c_int,
     step: c_longlong,
+    kind: Kind,
 ) -> Result<Operand, Status> {
     let transposed = operation != Operation::CUBLAS_OP_N;
     let [rows, columns] = if transposed { [columns, rows] } else { [rows, columns] };
@@ -159,7 +209,7 @@ fn operand(
         return Err(refuse(&format!("{name} has {rows} rows and a leading dimension of {pitch}")));
     }
     let [rows, columns, pitch, step] = [rows as usize, columns as usize, pitch as usize, step as usize];
-    Ok(Operand { address, rows, columns, pitch, step, transposed })
+    Ok(Operand { address, kind, rows, columns, pitch, step, transposed })
 }
 
 /// # Safety
@@ -266,21 +316,65 @@ export! {
         c_step: c_longlong,
         batch: c_int,
     ) -> Status {
+        let (alpha, beta, float) = (alpha.cast(), beta.cast(), Type::CUDA_R_32F);
+        let (compute, algorithm) = (Compute::CUBLAS_COMPUTE_32F, Algorithm::CUBLAS_GEMM_DFALT);
+        cublasGemmStridedBatchedEx(
+            of, transa, transb, m, n, k, alpha, a.cast(), float, lda, a_step, b.cast(), float, ldb, b_step, beta, c.cast(), float,
+            ldc, c_step, batch, compute, algorithm,
+        )
+    }
+
+    fn cublasGemmStridedBatchedEx(
+        of: cublasHandle_t,
+        transa: Operation,
+        transb: Operation,
+        m: c_int,
+        n: c_int,
+        k: c_int,
+        alpha: *const c_void,
+        a: *const c_void,
+        a_type: Type,
+        lda: c_int,
+        a_step: c_longlong,
+        b: *const c_void,
+        b_type: Type,
+        ldb: c_int,
+        b_step: c_longlong,
+        beta: *const c_void,
+        c: *mut c_void,
+        c_type: Type,
+        ldc: c_int,
+        c_step: c_longlong,
+        batch: c_int,
+        compute: Compute,
+        algorithm: Algorithm,
+    ) -> Status {
         let Some(handle) = handle(of) else { return Status::CUBLAS_STATUS_NOT_INITIALIZED };
         if batch < 1 {
             return refuse("no product");
         }
-        let operands = (|| Ok((
-            operand("a", a as u64, transa, [m, k], lda, a_step)?,
-            operand("b", b as u64, transb, [k, n], ldb, b_step)?,
-            operand("c", c as u64, Operation::CUBLAS_OP_N, [m, n], ldc, c_step)?,
-        )))();
+        if compute != Compute::CUBLAS_COMPUTE_32F
+            || algorithm != Algorithm::CUBLAS_GEMM_DFALT
+            || c_type != Type::CUDA_R_32F
+            || a_type != b_type
+        {
+            return Status::CUBLAS_STATUS_NOT_SUPPORTED;
+        }
+        let operands = (|| {
+            let (kind, none) = (Kind::new(a_type)?, Operation::CUBLAS_OP_N);
+            Ok((
+                operand("a", a as u64, transa, [m, k], lda, a_step, kind)?,
+                operand("b", b as u64, transb, [k, n], ldb, b_step, kind)?,
+                operand("c", c as u64, none, [m, n], ldc, c_step, Kind::F32)?,
+            ))
+        })();
         let (a, b, c) = match operands {
             Ok(operands) => operands,
             Err(status) => return status,
         };
         let workspace = handle.workspace.map(|range| Range { bytes: range.bytes.min(USED), ..range });
-        let (inner, batch, alpha, beta, tf32) = (k as usize, batch as usize, *alpha, *beta, handle.tf32);
+        let (alpha, beta) = (*alpha.cast::<f32>(), *beta.cast::<f32>());
+        let (inner, batch, tf32) = (k as usize, batch as usize, handle.tf32 && a.kind == Kind::F32);
         gemm(handle, Gemm { a, b, c, inner, batch, alpha, beta, tf32, workspace })
     }
 

@@ -5,11 +5,12 @@ use crate::compiler::Compiler;
 use crate::context::Context;
 use crate::driver::Gpu;
 use crate::memory::Pool;
+use crate::narrow::narrow_type;
 use crate::recording::CudaRecording;
 use crate::{convolution, cublas, cudnn, elementwise, layout, picture, pool, product, reduce, softmax, update};
 use std::sync::Arc;
 use striate_tensor::{
-    Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Epilogue, HostBuffer, Key, MAX_RANK, MatmulGeometry,
+    Backend, BinaryOp, ConvGeometry, DType, DeviceInfo, Epilogue, Error, HostBuffer, Key, MAX_RANK, MatmulGeometry,
     MemoryStats, PadGeometry, Parameter, PoolGeometry, Precision, Recording, ReduceOp, Resampling, Result, Shape,
     Storage, Tensor, UnaryOp, UpdateRule,
 };
@@ -23,7 +24,7 @@ pub struct CudaOptions {
     /// checkers want. Default on, unless the environment variable `STRIATE_CUDA_POOL` is `off`.
     pub pooling: bool,
     /// How products are computed. [`Precision::Tf32`] is for those that cuBLAS and cuDNN do: matrix products, dense layers and
-    /// convolutions; the kernels of this crate are float32. Default float32.
+    /// convolutions; the kernels of this crate know float32 and the two 16-bit types. Default float32.
     pub precision: Precision,
     /// Whether cuBLAS and cuDNN are used where they are found. Without them results do not depend on the device or on NVIDIA's versions.
     /// Default on, unless the environment variable `STRIATE_CUDA_LIBRARIES` is `off`.
@@ -72,11 +73,16 @@ impl CudaBackend {
             return Err(missing(Unavailable::TooOld { capability, least }));
         }
         let with_cublas = cublas::choose(&name, options.libraries, options.precision, properties.capability)?;
-        let with_cublas = with_cublas.then_some(options.precision);
-        let with_cudnn = cudnn::choose(options.libraries).then_some(options.precision);
+        if options.precision == Precision::F16 && options.graphs {
+            let rule = "float16 scales the loss, which steps recorded as graphs do not";
+            return Err(Error::device(name, rule, "both", "use --precision bf16, or no graphs"));
+        }
+        // Kernels of this crate do 16-bit convolutions: cuDNN's would round the sums too.
+        let with_cudnn = cudnn::choose(options.libraries) && narrow_type(options.precision).is_none();
         let gpu = Arc::new(gpu);
         let pool = Pool::new(gpu.clone(), name.clone(), options.pooling);
-        let context = Context::new(name, gpu, pool, properties, Compiler::new()?, with_cublas, with_cudnn)?;
+        let context =
+            Context::new(name, gpu, pool, properties, Compiler::new()?, options.precision, [with_cublas, with_cudnn])?;
         Ok(CudaBackend { context: Arc::new(context), graphs: options.graphs })
     }
 
@@ -88,7 +94,7 @@ impl CudaBackend {
 
     /// Whether matrix products go to cuBLAS.
     pub fn uses_cublas(&self) -> bool {
-        self.context.cublas_precision().is_some()
+        self.context.uses_cublas()
     }
 
     /// Whether convolutions go to cuDNN, where it has something fitting.
@@ -133,9 +139,9 @@ impl Backend for CudaBackend {
         DeviceInfo {
             name: self.context.name.clone(),
             hardware: properties.name.clone(),
-            isa: match self.context.cublas_precision() {
-                Some(Precision::Tf32) => format!("sm_{}, products in TF32", properties.capability),
-                _ => format!("sm_{}", properties.capability),
+            isa: match self.context.precision() {
+                Precision::F32 => format!("sm_{}", properties.capability),
+                rounded => format!("sm_{}, products in {rounded}", properties.capability, rounded = rounded.name()),
             },
             threads: 0,
         }
@@ -147,6 +153,10 @@ impl Backend for CudaBackend {
 
     fn synchronize(&self) -> Result<()> {
         self.context.gpu.synchronize_all()
+    }
+
+    fn scales_loss(&self) -> bool {
+        self.context.precision() == Precision::F16
     }
 
     fn record(&self) -> Result<Option<Box<dyn Recording>>> {

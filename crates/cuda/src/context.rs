@@ -5,6 +5,7 @@ use crate::cublas::Cublas;
 use crate::cudnn::Cudnn;
 use crate::driver::{Function, Gpu, Module, Properties};
 use crate::memory::{CudaBuffer, Pool};
+use crate::narrow::rounding;
 use crate::recording::Active;
 use crate::sources::SOURCES;
 use crate::transfer::Uploads;
@@ -20,7 +21,7 @@ const MOST_BLOCKS: u64 = 8192;
 #[derive(Default)]
 struct Loaded {
     modules: HashMap<&'static str, Module>,
-    functions: HashMap<&'static str, Function>,
+    functions: HashMap<(&'static str, &'static str), Function>,
 }
 
 /// A device that is ready to work.
@@ -36,6 +37,7 @@ pub(crate) struct Context {
     loaded: Mutex<Loaded>,
     launches: AtomicU64,
     replays: AtomicU64,
+    precision: Precision,
     products: Products<Cublas>,
     convolutions: Products<Cudnn>,
     /// What is being recorded.
@@ -58,11 +60,8 @@ impl<L> Products<L> {
         precision.map_or(Products::Kernels, |precision| Products::Library(precision, Mutex::default()))
     }
 
-    fn precision(&self) -> Option<Precision> {
-        match self {
-            Products::Kernels => None,
-            Products::Library(precision, _) => Some(*precision),
-        }
+    fn is_library(&self) -> bool {
+        matches!(self, Products::Library(..))
     }
 
     /// The library, where products go to it.
@@ -161,8 +160,8 @@ impl Context {
         pool: Arc<Pool>,
         properties: Properties,
         compiler: Compiler,
-        cublas: Option<Precision>,
-        cudnn: Option<Precision>,
+        precision: Precision,
+        [cublas, cudnn]: [bool; 2],
     ) -> Result<Self> {
         let architecture = compiler.architecture_for(properties.capability)?;
         Ok(Context {
@@ -178,8 +177,9 @@ impl Context {
             replays: AtomicU64::new(0),
             active: Mutex::default(),
             turn: Mutex::default(),
-            products: Products::new(cublas),
-            convolutions: Products::new(cudnn),
+            precision,
+            products: Products::new(cublas.then_some(precision)),
+            convolutions: Products::new(cudnn.then_some(precision)),
         })
     }
 
@@ -189,9 +189,24 @@ impl Context {
             .ready(|precision| Cublas::new(self.gpu.clone(), &self.pool, precision, self.properties.capability))
     }
 
-    /// The precision in which cuBLAS multiplies; none where it does not.
-    pub(crate) fn cublas_precision(&self) -> Option<Precision> {
-        self.products.precision()
+    /// How factors of products are rounded.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The same in the kernels' numbers: TF32 they do not know.
+    pub(crate) fn rounding(&self) -> i32 {
+        rounding(self.precision)
+    }
+
+    /// The file of the kernels that multiply.
+    pub(crate) fn products_file(&self) -> &'static str {
+        if self.rounding() == 0 { "product" } else { "product_narrow" }
+    }
+
+    /// Whether matrix products go to cuBLAS.
+    pub(crate) fn uses_cublas(&self) -> bool {
+        self.products.is_library()
     }
 
     /// cuDNN, where convolutions go to it.
@@ -201,7 +216,7 @@ impl Context {
 
     /// Whether convolutions go to cuDNN.
     pub(crate) fn uses_cudnn(&self) -> bool {
-        self.convolutions.precision().is_some()
+        self.convolutions.is_library()
     }
 
     /// New memory.
@@ -226,7 +241,7 @@ impl Context {
     /// A kernel; its file is compiled when one of its kernels is first asked for.
     fn function(&self, file: &'static str, kernel: &'static str) -> Result<Function> {
         let locked = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&function) = locked().functions.get(kernel) {
+        if let Some(&function) = locked().functions.get(&(file, kernel)) {
             return Ok(function);
         }
         let known = locked().modules.get(file).copied();
@@ -243,7 +258,7 @@ impl Context {
             }
         };
         let function = self.gpu.function(&module, kernel)?;
-        locked().functions.insert(kernel, function);
+        locked().functions.insert((file, kernel), function);
         Ok(function)
     }
 

@@ -5,7 +5,7 @@ use crate::cublas::Gemm;
 use crate::cudnn::Operands;
 use crate::layout::turn;
 use crate::plan::Pass;
-use crate::product::{Cut, FILE, Results, Sink, by_cublas, finish_in_place, tiles};
+use crate::product::{Cut, Results, Sink, by_cublas, finish_in_place, tiles};
 use crate::reduce::column_sums;
 use striate_tensor::{ConvGeometry, DType, Epilogue, Result, Storage, Tensor};
 
@@ -71,7 +71,7 @@ struct Conv {
     k: i32,
     parts: i32,
     part: i32,
-    unused: i32,
+    rounding: i32,
 }
 
 /// Whether a group has so few channels that tiles would be mostly empty.
@@ -112,7 +112,8 @@ fn convolve(
         let [(a, transpose_a), (b, transpose_b)] = product.operands;
         let [m, n, k] = [int(op, product.m)?, int(op, product.n)?, int(op, product.k)?];
         let (a, b) = ([x, kernel, dy][a], [x, kernel, dy][b]);
-        let gemm = Gemm { a, b, y: 0, transpose_a, transpose_b, m, n, k, batch: 1, a_batch: 0, b_batch: 0 };
+        let gemm =
+            Gemm { a, b, y: 0, transpose_a, transpose_b, m, n, k, batch: 1, a_batch: 0, b_batch: 0, narrow: None };
         if let Some(y) = by_cublas(cx, &gemm, epilogue)? {
             return Ok(y);
         }
@@ -136,7 +137,7 @@ fn convolve(
             k: int(op, product.k)?,
             parts: int(op, cut.parts)?,
             part: int(op, cut.part)?,
-            unused: 0,
+            rounding: cx.rounding(),
         };
         let grid = if thin {
             Grid::elements(product.total * cut.parts)
@@ -145,7 +146,7 @@ fn convolve(
         };
         // SAFETY: Conv is the kernels' struct; x, kernel and dy, where the kernel reads them, and the result have the geometry's
         // sizes, as the tensor's method checked.
-        unsafe { cx.launch(FILE, product.kernels[usize::from(thin)], grid, &arguments)? };
+        unsafe { cx.launch(cx.products_file(), product.kernels[usize::from(thin)], grid, &arguments)? };
     }
     results.finish(cx, product.pitch.max(1))
 }

@@ -4,7 +4,10 @@
 use crate::availability::probe_cublas;
 use crate::driver::Gpu;
 use crate::memory::{CudaBuffer, Pool};
-use cudarc::cublas::sys::{self as blas, cublasHandle_t, cublasMath_t, cublasOperation_t, cublasStatus_t};
+use cudarc::cublas::sys::{
+    self as blas, cublasComputeType_t, cublasGemmAlgo_t, cublasHandle_t, cublasMath_t, cublasOperation_t,
+    cublasStatus_t, cudaDataType,
+};
 use std::ffi::CStr;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +22,11 @@ pub(crate) const SYMBOLS: &[&str] = &[
     "cublasSetWorkspace_v2",
     "cublasSgemm_v2",
     "cublasSgemmStridedBatched",
+    "cublasGemmStridedBatchedEx",
     "cublasGetStatusName",
 ];
 
-/// The least compute capability that has TF32.
+/// The least compute capability that has TF32 and bfloat16.
 const TF32_CAPABILITY: u32 = 80;
 
 /// Room that cuBLAS works in, by its documentation's recommendation: with room of its own for one stream, the same call gives the same bits,
@@ -46,6 +50,8 @@ pub(crate) fn choose(name: &str, wanted: bool, precision: Precision, capability:
         (Precision::Tf32, None) if capability < TF32_CAPABILITY => {
             refuse(format!("{}.{}", capability / 10, capability % 10), "use --precision f32")
         }
+        // Older devices have no bfloat16; the kernels do without.
+        (Precision::Bf16, _) if capability < TF32_CAPABILITY => Ok(false),
         (_, missing) => Ok(wanted && missing.is_none()),
     }
 }
@@ -97,6 +103,8 @@ pub(crate) struct Gemm {
     /// Elements from one product's operand to the next one's; 0 for one that all share.
     pub(crate) a_batch: i64,
     pub(crate) b_batch: i64,
+    /// The type of the factors, where it is one of 16 bits.
+    pub(crate) narrow: Option<DType>,
 }
 
 impl Cublas {
@@ -111,8 +119,8 @@ impl Cublas {
         let address = workspace.address();
         let made = Cublas { handle: Mutex::new(Handle(handle)), gpu, _workspace: workspace };
         let mode = match precision {
-            Precision::F32 => cublasMath_t::CUBLAS_DEFAULT_MATH,
             Precision::Tf32 => cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH,
+            _ => cublasMath_t::CUBLAS_DEFAULT_MATH,
         };
         let inside = made.gpu.enter()?;
         // SAFETY: the handle was made above; the stream outlives it because `gpu` is kept, and so does the workspace. Setting the stream
@@ -141,6 +149,41 @@ impl Cublas {
         let b_pitch = if g.transpose_b { g.k } else { g.n };
         let a_pitch = if g.transpose_a { g.m } else { g.k };
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(narrow) = g.narrow {
+            let factor = match narrow {
+                DType::Bf16 => cudaDataType::CUDA_R_16BF,
+                _ => cudaDataType::CUDA_R_16F,
+            };
+            // SAFETY: the caller's promise; the factors are read before the call returns.
+            let status = unsafe {
+                blas::cublasGemmStridedBatchedEx(
+                    handle.0,
+                    of_b,
+                    of_a,
+                    g.n,
+                    g.m,
+                    g.k,
+                    (&raw const one).cast(),
+                    at(g.b).cast(),
+                    factor,
+                    b_pitch,
+                    g.b_batch,
+                    at(g.a).cast(),
+                    factor,
+                    a_pitch,
+                    g.a_batch,
+                    (&raw const zero).cast(),
+                    at(g.y).cast(),
+                    cudaDataType::CUDA_R_32F,
+                    g.n,
+                    i64::from(g.m) * i64::from(g.n),
+                    g.batch,
+                    cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                    cublasGemmAlgo_t::CUBLAS_GEMM_DFALT,
+                )
+            };
+            return check("cublasGemmStridedBatchedEx", status);
+        }
         if g.batch == 1 {
             // SAFETY: the caller's promise; the factors are read before the call returns.
             let status = unsafe {

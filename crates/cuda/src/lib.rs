@@ -13,6 +13,7 @@ mod elementwise;
 mod form;
 mod layout;
 mod memory;
+mod narrow;
 mod picture;
 mod plan;
 mod pool;

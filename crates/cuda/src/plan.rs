@@ -56,8 +56,8 @@ const _: () = assert!(
 /// How the factors may be rounded: TF32 is what cuDNN's default mode allows, and FMA excludes it. ALLOW_CONVERSION would make them 16-bit.
 fn wanted(precision: Precision) -> Math {
     match precision {
-        Precision::F32 => Math::CUDNN_FMA_MATH,
         Precision::Tf32 => Math::CUDNN_DEFAULT_MATH,
+        _ => Math::CUDNN_FMA_MATH,
     }
 }
 

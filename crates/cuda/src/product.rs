@@ -4,10 +4,9 @@ use crate::context::{Context, Grid, f32s, int, stored};
 use crate::cublas::Gemm;
 use crate::elementwise::activation;
 use crate::memory::CudaBuffer;
+use crate::narrow::{narrow_type, narrowed};
 use striate_tensor::{Activation, DType, Epilogue, MatmulGeometry, Result, Storage, Tensor};
 
-/// The file of kernels.
-pub(crate) const FILE: &str = "product";
 /// Sides of a block's tile of results.
 const TILE: usize = 64;
 /// Below as many blocks a device has idle parts, and sums are cut.
@@ -95,7 +94,7 @@ fn join(cx: &Context, parts: u64, sink: Sink, n: usize, channels: usize, count: 
     let (count, unused) = (int("product", count)?, 0);
     let arguments = Join { parts, sink, n: n as i64, channels: channels as i64, count, unused };
     // SAFETY: Join is the kernel's struct; there are count times n elements in parts, n in y, channels in the bias.
-    unsafe { cx.launch(FILE, "join_parts", Grid::elements(n), &arguments) }
+    unsafe { cx.launch(cx.products_file(), "join_parts", Grid::elements(n), &arguments) }
 }
 
 /// Tiles of m by n results.
@@ -121,7 +120,7 @@ struct Matmul {
     k: i32,
     parts: i32,
     part: i32,
-    unused: i32,
+    rounding: i32,
 }
 
 pub(crate) fn matmul(
@@ -146,6 +145,7 @@ pub(crate) fn matmul(
         batch: int(op, g.batch)?,
         a_batch: per_batch(a, g.m * g.k),
         b_batch: per_batch(b, g.k * g.n),
+        narrow: None,
     };
     if let Some(y) = by_cublas(cx, &gemm, epilogue)? {
         return Ok(y);
@@ -176,11 +176,11 @@ pub(crate) fn matmul(
             k: gemm.k,
             parts: int(op, cut.parts)?,
             part: int(op, cut.part)?,
-            unused: 0,
+            rounding: cx.rounding(),
         };
         let grid = Grid::exactly(op, (blocks * cut.parts) as u64)?;
         // SAFETY: Matmul is the kernel's struct; operands and result have the geometry's sizes, as the tensor's method checked.
-        unsafe { cx.launch(FILE, "matmul", grid, &arguments)? };
+        unsafe { cx.launch(cx.products_file(), "matmul", grid, &arguments)? };
     }
     results.finish(cx, g.n.max(1))
 }
@@ -211,8 +211,24 @@ pub(crate) fn by_cublas(cx: &Context, gemm: &Gemm, epilogue: Epilogue<'_>) -> Re
     }
     let Some(cublas) = cx.cublas()? else { return Ok(None) };
     let y = cx.take(total, DType::F32)?;
+    let mut gemm = Gemm { y: y.address(), ..*gemm };
+    // Held until the work was started: whoever gets the memory next comes later in the stream's order.
+    let mut factors = Vec::new();
+    if let Some(dtype) = narrow_type(cx.precision()) {
+        gemm.narrow = Some(dtype);
+        let products = |step: i64| if step == 0 { 1 } else { sizes[0] };
+        for (at, n) in [
+            (&mut gemm.a, sizes[1] * sizes[3] * products(gemm.a_batch)),
+            (&mut gemm.b, sizes[2] * sizes[3] * products(gemm.b_batch)),
+        ] {
+            // SAFETY: the callers' geometry says how large the operands are.
+            let factor = unsafe { narrowed(cx, *at, n, dtype)? };
+            *at = factor.address();
+            factors.push(factor);
+        }
+    }
     // SAFETY: the callers' geometry says how large the operands are, the result is new and has `total` elements, and k is not 0.
-    unsafe { cublas.multiply(&Gemm { y: y.address(), ..*gemm })? };
+    unsafe { cublas.multiply(&gemm)? };
     finish_in_place(cx, &y, total, sizes[2], epilogue)?;
     stored(y).map(Some)
 }

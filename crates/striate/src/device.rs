@@ -29,7 +29,8 @@ static CHOSEN: OnceLock<Device> = OnceLock::new();
 pub fn open_device(options: &DeviceOptions) -> Result<Device> {
     match options.name.as_deref().unwrap_or("cpu") {
         "cpu" if options.precision != Precision::F32 => {
-            Err(Error::device("cpu", "the CPU computes in float32", "tf32", "use --precision f32, or --device cuda:0"))
+            let hint = "use --precision f32, or --device cuda:0";
+            Err(Error::device("cpu", "the CPU computes in float32", options.precision.name(), hint))
         }
         "cpu" if options.graphs => {
             let rule = "a CUDA device records training steps, the CPU does not";

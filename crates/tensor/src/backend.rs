@@ -254,6 +254,23 @@ pub enum Precision {
     F32,
     /// By tensor cores, on factors rounded to TF32: 10 bits after the leading one instead of 23, the same range; sums are float32.
     Tf32,
+    /// On factors rounded to bfloat16: 7 bits after the leading one, the same range. Weights, activations and sums are float32.
+    Bf16,
+    /// On factors rounded to float16: 10 bits after the leading one, and numbers from 6·10⁻⁸ to 65504. Weights, activations and sums are
+    /// float32; training scales the loss.
+    F16,
+}
+
+impl Precision {
+    /// The name: `f32`, `tf32`, `bf16` or `f16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Tf32 => "tf32",
+            Precision::Bf16 => "bf16",
+            Precision::F16 => "f16",
+        }
+    }
 }
 
 /// What a device is, for people: `striate doctor` prints it.
@@ -301,6 +318,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// What the device reports late.
     fn synchronize(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether training should scale the loss: factors of products are rounded to a type in which small gradients become zero.
+    fn scales_loss(&self) -> bool {
+        false
     }
 
     /// Begins a recording of work that is to be done again and again; none where the back end does not record.

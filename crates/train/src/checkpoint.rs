@@ -3,6 +3,7 @@
 use crate::average::Average;
 use crate::callback::{Callback, CallbackState};
 use crate::history::{EpochRecord, History};
+use crate::loss_scale::LossScale;
 use crate::training::Training;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -105,6 +106,7 @@ pub(crate) fn write(
         "iterations": optimizer.iterations,
         "learning_rate_factor": optimizer.learning_rate_factor,
         "is_stopped": is_stopped,
+        "loss_scale": training.scale.map(|scale| json!({"factor": scale.factor(), "good_steps": scale.good_steps()})),
         "average_steps": average.map(Average::steps),
         "history": epochs,
         "callbacks": callbacks.iter().map(|callback| &callback.values).collect::<Vec<_>>(),
@@ -145,6 +147,12 @@ pub(crate) fn restore(path: &Path, setting: &Setting, training: &mut Training<'_
     let lacks = |key: &str| refuse(&format!("the state must hold `{key}`"), "nothing".into());
     let iterations = state["iterations"].as_u64().ok_or_else(|| lacks("iterations"))?;
     let factor = state["learning_rate_factor"].as_f64().ok_or_else(|| lacks("learning_rate_factor"))? as f32;
+    // A run that was begun without scaling may go on with it.
+    let scale = state["loss_scale"].as_object().map(|scale| {
+        let factor = scale.get("factor").and_then(Value::as_f64).ok_or_else(|| lacks("loss_scale"))? as f32;
+        let good = scale.get("good_steps").and_then(Value::as_u64).ok_or_else(|| lacks("loss_scale"))? as u32;
+        LossScale::restored(factor, good)
+    });
     let is_stopped = state["is_stopped"].as_bool().ok_or_else(|| lacks("is_stopped"))?;
     let callbacks = state["callbacks"].as_array().ok_or_else(|| lacks("callbacks"))?;
     let device = training.model.device().clone();
@@ -171,6 +179,9 @@ pub(crate) fn restore(path: &Path, setting: &Setting, training: &mut Training<'_
     let callbacks = callbacks.collect::<Result<_>>()?;
     let slots = under(OPTIMIZER)?;
     training.optimizer.import_state(OptimizerState { iterations, learning_rate_factor: factor, slots })?;
+    if let (Some(own), Some(scale)) = (&mut training.scale, scale.transpose()?) {
+        *own = scale;
+    }
     for (path, weight) in paths.iter().zip(&weights) {
         training.model.set_weight(path, weight)?;
     }

@@ -95,12 +95,20 @@ impl Training<'_> {
         let loss = self.objective(&outputs, batch, &variables, &run)?;
         let value = finite(loss.value())?;
         self.update_metrics(outputs[0].value(), &batch.targets[0])?;
-        let mut gradients = loss.backward()?;
-        let gradients = self.gradients_of(&variables, &mut gradients)?;
+        let gradients = match &self.scale {
+            Some(scale) => loss.affine(scale.factor(), 0.0)?.backward(),
+            None => loss.backward(),
+        };
+        let gradients = self.gradients_of(&variables, &mut gradients?)?;
         // The optimizer writes in place: nothing else may hold the weights.
         drop((variables, inputs, outputs, loss));
         self.keep_statistics(&run)?;
-        self.optimize(&gradients)?;
+        let gradients = match &mut self.scale {
+            Some(scale) => scale.unscale(gradients)?,
+            None => Some(gradients),
+        };
+        // Without gradients the scale was too large, and the weights stay as they are for this step.
+        gradients.map_or(Ok(()), |gradients| self.optimize(&gradients))?;
         Ok(value)
     }
 

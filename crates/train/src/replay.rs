@@ -57,7 +57,8 @@ const UPDATE: usize = 1;
 impl Training<'_> {
     /// The step by replaying or while recording; none if it is to be taken without.
     pub(crate) fn step_again(&mut self, batch: &Batch, key: Key) -> Result<Option<f64>> {
-        if matches!(self.replays, Replays::Never) {
+        // Whether a scaled step changes weights the host decides.
+        if matches!(self.replays, Replays::Never) || self.scale.is_some() {
             return Ok(None);
         }
         let form = self.form(batch);

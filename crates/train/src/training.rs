@@ -1,6 +1,7 @@
 //! A model together with how it is trained.
 
 use crate::loss::Loss;
+use crate::loss_scale::LossScale;
 use crate::metric::Metric;
 use crate::replay::Replays;
 use striate_nn::Model;
@@ -97,12 +98,14 @@ impl Compile for Model {
                 "",
             ));
         }
+        let scale = self.device().scales_loss().then(LossScale::default);
         Ok(Training {
             optimizer: Engine::new(optimizer)?,
             model: self,
             losses,
             metrics: metrics.into_metrics(),
             replays: Replays::New,
+            scale,
         })
     }
 }
@@ -115,6 +118,7 @@ pub struct Training<'m> {
     pub(crate) losses: Vec<Box<dyn Loss>>,
     pub(crate) metrics: Vec<Box<dyn Metric>>,
     pub(crate) replays: Replays,
+    pub(crate) scale: Option<LossScale>,
 }
 
 impl Training<'_> {
@@ -131,6 +135,17 @@ impl Training<'_> {
     /// The optimizer with its state, to set a learning rate or take over a checkpoint.
     pub fn optimizer_mut(&mut self) -> &mut Engine {
         &mut self.optimizer
+    }
+
+    /// How the loss is scaled: not at all, unless the device needs it or it was set.
+    pub fn loss_scale(&self) -> Option<&LossScale> {
+        self.scale.as_ref()
+    }
+
+    /// Scales the loss from here on, or no longer. Scaled steps are not recorded.
+    pub fn set_loss_scale(&mut self, scale: Option<LossScale>) {
+        self.scale = scale;
+        self.replays = Replays::New;
     }
 
     /// Names and values of all metrics.

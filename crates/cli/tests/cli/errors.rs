@@ -169,7 +169,10 @@ fn devices_and_instruction_sets_that_are_not_there_are_refused() {
     fail(doctor, 1, &["cuda:0", "CUDA", "hint"]);
     fail(striate(["doctor", "--device", "cuda:one"]), 1, &["cuda:one", "number N"]);
     fail(striate(["doctor", "--device", "abacus"]), 1, &["abacus", "cpu or cuda:N"]);
-    fail(striate(["doctor", "--precision", "tf32"]), 1, &["cpu: ", "float32", "received tf32", "hint"]);
+    for precision in ["tf32", "bf16", "f16"] {
+        let received = format!("received {precision}");
+        fail(striate(["doctor", "--precision", precision]), 1, &["cpu: ", "float32", &received, "hint"]);
+    }
     fail(striate(["doctor", "--cuda-graphs"]), 1, &["cpu: ", "received --cuda-graphs", "hint"]);
     let mut command = striate(["summary", "mnist"]);
     command.env("STRIATE_ISA", "nonsense");

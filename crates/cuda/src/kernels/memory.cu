@@ -20,30 +20,6 @@ struct Cast {
     int from, to;
 };
 
-static __device__ float f16_to_float(u16 h) {
-    u32 sign = (u32)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 0x3ff;
-    if (exponent == 31) return __int_as_float((int)(sign | 0x7f800000 | mantissa << 13));
-    if (exponent != 0) return __int_as_float((int)(sign | (exponent + 112) << 23 | mantissa << 13));
-    float v = (float)mantissa * 5.9604644775390625e-8f;
-    return sign ? -v : v;
-}
-
-// To nearest, ties to even.
-static __device__ u16 float_to_f16(float v) {
-    u32 bits = (u32)__float_as_int(v), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-    if (magnitude > 0x7f800000) return (u16)(sign | 0x7e00 | magnitude >> 13 & 0x3ff);
-    if (magnitude >= 0x477ff000) return (u16)(sign | 0x7c00);
-    if (magnitude < 0x38800000) {
-        // Subnormal: 2^-24 is its unit. Below half of that it is zero.
-        if (magnitude < 0x33000000) return (u16)sign;
-        u32 shift = 126 - (magnitude >> 23), mantissa = (magnitude & 0x7fffff) | 0x800000;
-        u32 kept = mantissa >> shift, rest = mantissa & ((1u << shift) - 1), half = 1u << (shift - 1);
-        return (u16)(sign | (kept + (rest > half || (rest == half && (kept & 1)))));
-    }
-    u32 rounded = magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1);
-    return (u16)(sign | rounded >> 13);
-}
-
 // As the CPU converts: the lower half of the mantissa is cut off first.
 static __device__ u16 double_to_bf16(double v) {
     i64 all = __double_as_longlong(v);
@@ -101,5 +77,19 @@ static __device__ void write_double(void* y, int type, i64 i, double v) {
 extern "C" __global__ void __launch_bounds__(256) cast(Cast a) {
     for (i64 i = thread_of_grid(); i < a.n; i += threads_of_grid()) {
         write_double(a.y, a.to, i, read_as_double(a.x, a.from, i));
+    }
+}
+
+// float32 to 16 bits: factors for products that read no others.
+struct Narrow {
+    const float* x;
+    u16* y;
+    i64 n;
+    int to, unused;
+};
+
+extern "C" __global__ void __launch_bounds__(256) narrow(Narrow a) {
+    for (i64 i = thread_of_grid(); i < a.n; i += threads_of_grid()) {
+        a.y[i] = a.to == ROUND_BF16 ? float_to_bf16(a.x[i]) : float_to_f16(a.x[i]);
     }
 }

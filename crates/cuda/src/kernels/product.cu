@@ -56,7 +56,7 @@ static __device__ __forceinline__ Task task_of_block(int m, int n, int parts) {
 // acc = the products of rows row.. of `a` and columns column.. of `b` over k in first..end.
 template <class A, class B>
 static __device__ __forceinline__ void multiply(const A& a, const B& b, int row, int column, int m, int n, int first, int end,
-                                                float (*as)[PITCH], float (*bs)[PITCH], float acc[4][4]) {
+                                                int rounding, float (*as)[PITCH], float (*bs)[PITCH], float acc[4][4]) {
     int t = threadIdx.x, r = t / 16 * 4, c = t % 16 * 4;
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++) acc[i][j] = 0.0f;
@@ -66,8 +66,8 @@ static __device__ __forceinline__ void multiply(const A& a, const B& b, int row,
             // Neighbouring threads read neighbouring memory.
             int mm = a.deep ? e / DEPTH : e % TILE, ka = a.deep ? e % DEPTH : e / TILE;
             int nn = b.deep ? e / DEPTH : e % TILE, kb = b.deep ? e % DEPTH : e / TILE;
-            as[ka][mm] = row + mm < m && k0 + ka < end ? a.at(row + mm, k0 + ka) : 0.0f;
-            bs[kb][nn] = column + nn < n && k0 + kb < end ? b.at(column + nn, k0 + kb) : 0.0f;
+            as[ka][mm] = row + mm < m && k0 + ka < end ? rounded(rounding, a.at(row + mm, k0 + ka)) : 0.0f;
+            bs[kb][nn] = column + nn < n && k0 + kb < end ? rounded(rounding, b.at(column + nn, k0 + kb)) : 0.0f;
         }
         __syncthreads();
 #pragma unroll
@@ -101,13 +101,13 @@ static __device__ __forceinline__ Pieces pieces() {
 }
 
 // This block's tile of the product of `a` and `b`, or of its part of the sums. The results of its batch or group begin at y[base], their channels
-// at `channel`. G has m, n, k, part and sink.
+// at `channel`. G has m, n, k, part, rounding and sink.
 template <class G, class A, class B>
 static __device__ __forceinline__ void make_tile(const G& g, const Task& t, const A& a, const B& b, i64 base, i64 channel) {
     Pieces p = pieces();
     float acc[4][4];
     int first = t.part * g.part, end = first + g.part < g.k ? first + g.part : g.k;
-    multiply(a, b, t.row, t.column, g.m, g.n, first, end, p.a, p.b, acc);
+    multiply(a, b, t.row, t.column, g.m, g.n, first, end, g.rounding, p.a, p.b, acc);
     write(g.sink, t.part * g.sink.split + base, channel, t.row, t.column, g.m, g.n, acc);
 }
 
@@ -124,7 +124,7 @@ struct Matmul {
     Sink sink;
     i64 batch, a_batch, b_batch;
     i64 a_row, a_k, b_column, b_k;
-    int m, n, k, parts, part, unused;
+    int m, n, k, parts, part, rounding;
 };
 
 extern "C" __global__ void __launch_bounds__(256) matmul(Matmul g) {
@@ -183,7 +183,7 @@ struct Conv {
     const float* dy;
     Sink sink;
     Window w;
-    int m, n, k, parts, part, unused;
+    int m, n, k, parts, part, rounding;
 };
 
 // x as a matrix of (output position, tap and channel).
@@ -263,7 +263,8 @@ extern "C" __global__ void __launch_bounds__(256) conv_forward_thin(Conv g) {
             i64 from = seen(g.w, p, tap);
             if (from < 0) continue;
             for (int c = 0; c < g.w.ins; c++) {
-                sum += g.x[from + group * g.w.ins + c] * g.kernel[((i64)tap * g.w.ins + c) * g.w.out_channels + channel];
+                sum += rounded(g.rounding, g.x[from + group * g.w.ins + c]) *
+                       rounded(g.rounding, g.kernel[((i64)tap * g.w.ins + c) * g.w.out_channels + channel]);
             }
         }
         g.sink.y[i] = finish(g.sink, channel, sum);
@@ -282,7 +283,7 @@ extern "C" __global__ void __launch_bounds__(256) conv_input_thin(Conv g) {
             if (from < 0) continue;
             from += group * g.w.outs;
             i64 kernel = ((i64)tap * g.w.ins + c) * g.w.out_channels + group * g.w.outs;
-            for (int o = 0; o < g.w.outs; o++) sum += g.dy[from + o] * g.kernel[kernel + o];
+            for (int o = 0; o < g.w.outs; o++) sum += rounded(g.rounding, g.dy[from + o]) * rounded(g.rounding, g.kernel[kernel + o]);
         }
         g.sink.y[i] = sum;
     }
@@ -299,7 +300,8 @@ extern "C" __global__ void __launch_bounds__(256) conv_kernel_thin(Conv g) {
         float sum = 0.0f;
         for (i64 p = first; p < end; p++) {
             i64 from = seen(g.w, position((int)p, g.w.output), tap);
-            if (from >= 0) sum += g.x[from + group * g.w.ins + c] * g.dy[p * g.w.out_channels + channel];
+            if (from < 0) continue;
+            sum += rounded(g.rounding, g.x[from + group * g.w.ins + c]) * rounded(g.rounding, g.dy[p * g.w.out_channels + channel]);
         }
         g.sink.y[part * g.sink.split + e] = sum;
     }

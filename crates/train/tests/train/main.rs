@@ -6,6 +6,7 @@ mod class_weights;
 mod fit;
 mod frozen_base;
 mod keras_training;
+mod loss_scale;
 mod losses;
 mod memory;
 mod metrics;
