@@ -3,12 +3,15 @@
 pub use crate::build::{Build, Save, functional, load};
 pub use crate::device::device;
 pub use striate_autograd::{CustomOp, Var};
-pub use striate_data::{ArrayDataset, Batching, Dataset, Mnist, Preparation};
+pub use striate_data::augment::{Augmentation, Augmented};
+pub use striate_data::{
+    ArrayDataset, Batching, ClassMode, Dataset, FolderOptions, ImageFolder, Mnist, Photograph, Preparation, Standardize,
+};
 pub use striate_nn::layers::*;
 pub use striate_nn::{
     Activation, Builder, Call, Config, Context, Initializer, Layer, Model, Registry, Regularizer, Sequential, Symbol,
 };
-pub use striate_optim::{Adam, AdamW, RmsProp, Sgd};
+pub use striate_optim::{Adam, AdamW, RmsProp, Schedule, Sgd};
 pub use striate_tensor::Activation::{
     Elu, Exponential, Gelu, HardSigmoid, LeakyRelu, Linear, Relu, Relu6, Selu, Sigmoid, Silu, Softplus, Softsign, Tanh,
 };
@@ -17,5 +20,5 @@ pub use striate_tensor::{DType, Device, Error, PadMode, Result, Shape, Tensor};
 pub use striate_train::callback::{CsvLog, EarlyStopping, ReduceLROnPlateau, SaveBest};
 pub use striate_train::loss::{BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError};
 pub use striate_train::metric::{Accuracy, Auc, ConfusionMatrix, F1, Precision, Recall, TopKCategoricalAccuracy};
-pub use striate_train::{Compile, Fit, History, Progress, Training, continue_training};
+pub use striate_train::{Callback, Compile, Fit, History, Progress, Training, continue_training, features};
 pub use striate_viz::PlotHistory;
