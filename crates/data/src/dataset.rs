@@ -122,6 +122,11 @@ pub trait Dataset: Share + Send + Sync {
         &[]
     }
 
+    /// What people call a sample: of a photograph its class's folder and its file. Default none.
+    fn sample_name(&self, _sample: usize) -> Option<String> {
+        None
+    }
+
     /// What tells these samples from others of the same number and shapes: the same number in every process for the same samples read the
     /// same way. A run that goes on holds that of its data against that of the data it began with. Default: of number, shapes and class
     /// names alone.
@@ -193,5 +198,8 @@ impl Dataset for Arc<dyn Dataset> {
     }
     fn fingerprint(&self) -> u64 {
         (**self).fingerprint()
+    }
+    fn sample_name(&self, sample: usize) -> Option<String> {
+        (**self).sample_name(sample)
     }
 }

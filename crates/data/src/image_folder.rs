@@ -417,6 +417,12 @@ impl Dataset for ImageFolder {
         &self.all.class_names
     }
 
+    fn sample_name(&self, sample: usize) -> Option<String> {
+        let path = self.path(sample)?;
+        let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Some([path.parent().and_then(last)?, last(path)?].join("/"))
+    }
+
     fn fingerprint(&self) -> u64 {
         let Contents { options, files, labels, class_names, .. } = &*self.all;
         let reading = format!("{:?} {:?} {:?} {:?}", options.target_size, options.colour, options.filter, options.fit);

@@ -78,6 +78,10 @@ impl Dataset for Subset {
         self.all.batch(&originals?, context)
     }
 
+    fn sample_name(&self, sample: usize) -> Option<String> {
+        self.all.sample_name(self.original(sample)?)
+    }
+
     fn fingerprint(&self) -> u64 {
         let print = Fingerprint::new().number(self.all.fingerprint());
         match &self.chosen {

@@ -3,11 +3,14 @@
 use crate::reliability::Reliability;
 use std::fmt::Write as _;
 use std::path::Path;
+use striate_data::Dataset;
 use striate_tensor::{Error, Result, Tensor, replace_file};
 use striate_train::metric::ConfusionMatrix;
 
 /// The head of a table of answers.
 const HEADER: &str = "sample,actual,predicted,probability,actual_probability";
+/// The last column where samples have names.
+const FILE: &str = ",file";
 
 /// What a classifier said of one sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,7 +153,25 @@ impl Answers {
         replace_file(path, self.to_csv().as_bytes())
     }
 
-    /// Reads what [`Answers::write_csv`] wrote. `classes` is how many there are.
+    /// As [`Answers::write_csv`], with the names of the samples of `data`, which the answers are about, as a last column `file`, if they
+    /// have any.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_csv_of(&self, data: &dyn Dataset, path: impl AsRef<Path>) -> Result<()> {
+        let names: Vec<Option<String>> = self.all.iter().map(|answer| data.sample_name(answer.sample)).collect();
+        if names.iter().all(Option::is_none) {
+            return self.write_csv(path);
+        }
+        let mut csv = format!("{HEADER}{FILE}\n");
+        let lines = self.to_csv();
+        for (line, name) in lines.lines().skip(1).zip(names) {
+            let _ = writeln!(csv, "{line},{}", quoted(&name.unwrap_or_default()));
+        }
+        replace_file(path, csv.as_bytes())
+    }
+
+    /// Reads what [`Answers::write_csv`] or [`Answers::write_csv_of`] wrote; names are left out. `classes` is how many there are.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read; [`Error::Data`] naming the line if it is no such table.
@@ -163,11 +184,16 @@ impl Answers {
         };
         let mut lines = text.lines();
         let header = lines.next().unwrap_or_default();
-        if header != HEADER {
+        let is_named = header.strip_prefix(HEADER) == Some(FILE);
+        if header != HEADER && !is_named {
             return Err(refuse(1, header));
         }
         let answer = |line: &str| -> Option<Answer> {
-            let fields: Vec<&str> = line.split(',').collect();
+            // A name is the last field, and may hold commas.
+            let mut fields: Vec<&str> = line.splitn(if is_named { 6 } else { usize::MAX }, ',').collect();
+            if is_named {
+                fields.pop();
+            }
             let &[sample, actual, predicted, probability, actual_probability] = &fields[..] else { return None };
             let answer = Answer {
                 sample: sample.parse().ok()?,
@@ -181,6 +207,12 @@ impl Answers {
         let all = (2..).zip(lines).map(|(number, line)| answer(line).ok_or_else(|| refuse(number, line)));
         Ok(Answers { all: all.collect::<Result<_>>()?, classes })
     }
+}
+
+/// A field of a table on one line: in quotes if it must be (RFC 4180).
+fn quoted(field: &str) -> String {
+    let field: String = field.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if field.contains([',', '"']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
 }
 
 /// The place of the largest number, the first of several.
@@ -230,5 +262,41 @@ mod tests {
         assert_eq!(Answers::read_csv(&path, 3).unwrap(), answers);
         let error = Answers::read_csv(&path, 2).unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn names_are_a_last_column_and_are_passed_over_when_read() {
+        #[derive(Clone)]
+        struct Named;
+        impl Dataset for Named {
+            fn len(&self) -> usize {
+                2
+            }
+            fn input_shapes(&self) -> Vec<striate_tensor::Shape> {
+                Vec::new()
+            }
+            fn target_shapes(&self) -> Vec<striate_tensor::Shape> {
+                Vec::new()
+            }
+            fn batch(&self, _: &[usize], _: &striate_data::BatchContext) -> Result<striate_data::Batch> {
+                unreachable!("nobody looks at the samples")
+            }
+            fn sample_name(&self, sample: usize) -> Option<String> {
+                Some(["cats/a.jpg", "dogs/one, \"two\"\n.jpg"][sample].into())
+            }
+        }
+        let mut answers = Answers::default();
+        answers.add(&tensor(&[0.25, 0.9], 1), &tensor(&[0.0, 1.0], 1)).unwrap();
+        let path = std::env::temp_dir().join(format!("striate-answers-{}.csv", std::process::id()));
+        answers.write_csv_of(&Named, &path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with(
+                "sample,actual,predicted,probability,actual_probability,file\n0,0,0,0.75,0.75,cats/a.jpg\n"
+            )
+        );
+        assert!(text.ends_with(",\"dogs/one, \"\"two\"\"\u{fffd}.jpg\"\n"), "{text}");
+        assert_eq!(Answers::read_csv(&path, 2).unwrap(), answers);
+        std::fs::remove_file(&path).unwrap();
     }
 }

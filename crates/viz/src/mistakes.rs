@@ -35,7 +35,7 @@ pub fn mistakes_sheet(
         let (said, is) = (subject.class_name(answer.predicted), subject.class_name(answer.actual));
         Ok(Cell::new(image, format!("{said}, {}", percent(answer.probability)))
             .line(format!("is {is}, {}", percent(answer.actual_probability)))
-            .line(format!("no. {}", answer.sample)))
+            .line(data.sample_name(answer.sample).unwrap_or_else(|| format!("no. {}", answer.sample))))
     });
     let wrong = answers.all().iter().filter(|answer| !answer.is_right()).count();
     let title = match wrong {

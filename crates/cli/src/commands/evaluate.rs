@@ -100,7 +100,7 @@ fn draw(
     let short = parts.into_iter().rev().collect::<Vec<_>>().join("/");
     let title = format!("{short}: {:.2} % right", 100.0 * answers.accuracy());
     make_folder_of(&path("answers.csv"))?;
-    answers.write_csv(path("answers.csv"))?;
+    answers.write_csv_of(data, path("answers.csv"))?;
     wrote(&path("answers.csv"), output);
     if answers.classes() <= MOST_CLASSES {
         write(&path("confusion.png"), &confusion_image(&answers.confusion()?, &subject.class_names, &title)?, output)?;

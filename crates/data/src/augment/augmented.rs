@@ -126,6 +126,10 @@ impl<D: PictureSource + Clone + 'static> Dataset for Augmented<D> {
         self.source.len()
     }
 
+    fn sample_name(&self, sample: usize) -> Option<String> {
+        self.source.sample_name(sample)
+    }
+
     fn fingerprint(&self) -> u64 {
         let changes = format!("{:?} {:?} {:?}", self.augmentation, self.first, self.erasing);
         Fingerprint::new().number(self.source.fingerprint()).text(&changes).value()

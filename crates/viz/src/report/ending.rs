@@ -45,7 +45,7 @@ pub struct Ending<'a> {
 /// [`Error::Io`]; those of the data set and of heat maps.
 pub fn end(run: &Path, ending: &Ending<'_>) -> Result<()> {
     let Ending { subject, pins, pictures, answers, test } = *ending;
-    answers.write_csv(run.join("answers.csv"))?;
+    answers.write_csv_of(pictures, run.join("answers.csv"))?;
     let shown = |answers: Vec<Answer>| -> Result<Vec<Value>> {
         answers.into_iter().map(|answer| picture(subject, pictures, answer)).collect()
     };
@@ -75,10 +75,11 @@ pub(crate) fn sample_image(subject: &Subject, data: &dyn Dataset, sample: usize,
     Ok(thumbnail(&image, scaled(image.width()), scaled(image.height())))
 }
 
-fn picture(subject: &Subject, data: &dyn Dataset, answer: Answer) -> Result<Value> {
-    let image = sample_image(subject, data, answer.sample, SIDE)?;
+fn picture(subject: &Subject, pictures: &dyn Dataset, answer: Answer) -> Result<Value> {
+    let image = sample_image(subject, pictures, answer.sample, SIDE)?;
     Ok(json!({
         "sample": answer.sample,
+        "name": pictures.sample_name(answer.sample),
         "actual": subject.class_name(answer.actual),
         "predicted": subject.class_name(answer.predicted),
         "probability": answer.probability,

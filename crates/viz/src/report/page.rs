@@ -243,7 +243,9 @@ fn pictures(page: &mut String, notes: &Notes) {
                     percent("actual_probability")
                 );
             }
-            let _ = writeln!(page, "<br><span class=\"quiet\">no. {}</span></figcaption></figure>", entry["sample"]);
+            let name =
+                entry["name"].as_str().map_or_else(|| format!("no. {}", entry["sample"]), |_| text(&entry["name"]));
+            let _ = writeln!(page, "<br><span class=\"quiet\">{name}</span></figcaption></figure>");
         }
         page.push_str("</div>\n</section>\n");
     }
