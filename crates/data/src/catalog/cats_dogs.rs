@@ -1,6 +1,6 @@
 //! The lecture's photographs of cats and dogs, taken out of the archive that everybody has to fetch alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::ops::Range;
@@ -15,14 +15,17 @@ const PARTS: [(&str, Range<u32>); 3] = [("train", 0..1000), ("validation", 1000.
 const MOST_BYTES: u64 = 16 << 20;
 const MOST_INNER_BYTES: u64 = 2 << 30;
 const MOST_BYTES_IN_ALL: u64 = 1 << 30;
+/// Folders within a given folder that are looked into: cats_and_dogs_small/train/cats.
+const MOST_DEEP: usize = 3;
 /// More damaged photographs than this mean that the archive is.
 const MOST_BAD: usize = 40;
 
 /// Cat or dog, and which.
 type Photograph = (&'static str, u32);
 
-/// Makes `folder` with train, validation and test out of an archive; gives what was made, in words.
-pub(super) fn make(archive: &Path, folder: &Path) -> Result<String> {
+/// Makes `folder` with train, validation and test out of an archive, or a folder that holds one or what was in it; gives what was
+/// made, in words.
+pub(super) fn make(from: &Path, folder: &Path) -> Result<String> {
     if folder.exists() {
         let hint = "move it away first";
         return Err(Error::data(
@@ -37,10 +40,16 @@ pub(super) fn make(archive: &Path, folder: &Path) -> Result<String> {
     // Everything is made aside and renamed when it is whole.
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let aside = parent.join(format!(".{name}.{}.tmp", std::process::id()));
-    let made = extract(archive, &aside)
-        .map_err(|reason| {
-            let rule = "the archive must hold the labelled photographs, whole";
-            Error::data(archive.display().to_string(), rule, reason, "get it again; striate data list says where")
+    let made = source(from)
+        .and_then(|source| {
+            let (path, extracted) = match &source {
+                Source::Archive(archive) => (archive.as_path(), extract(archive, &aside)),
+                Source::Photographs(found) => (from, copied(found, &aside)),
+            };
+            extracted.map_err(|reason| {
+                let rule = "the archive must hold the labelled photographs, whole";
+                Error::data(path.display().to_string(), rule, reason, "get it again; striate data list says where")
+            })
         })
         .and_then(|text| {
             fs::rename(&aside, folder).map_err(|error| Error::io(folder, "making", error))?;
@@ -50,6 +59,57 @@ pub(super) fn make(archive: &Path, folder: &Path) -> Result<String> {
         let _ = fs::remove_dir_all(&aside);
     }
     made
+}
+
+/// What the photographs are taken from.
+enum Source {
+    Archive(PathBuf),
+    Photographs(HashMap<Photograph, PathBuf>),
+}
+
+/// What a path is or holds: photographs that were taken out of an archive already, or an archive.
+fn source(from: &Path) -> Result<Source> {
+    if !from.is_dir() {
+        return Ok(Source::Archive(from.to_path_buf()));
+    }
+    let (mut found, mut archives) = (HashMap::new(), Vec::new());
+    let mut open = VecDeque::from([(from.to_path_buf(), 0)]);
+    while let Some((folder, depth)) = open.pop_front() {
+        let failed = |error| Error::io(&folder, "reading", error);
+        let entries = fs::read_dir(&folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() {
+                // Below are train/cats of cats_and_dogs_small and PetImages/Cat of the archive, and nothing deeper.
+                if depth < MOST_DEEP && !path.is_symlink() {
+                    open.push_back((path, depth + 1));
+                }
+            } else if let Some(photograph) = path.to_str().and_then(photograph) {
+                found.entry(photograph).or_insert(path);
+            } else if depth == 0 && path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip")) {
+                archives.push(path);
+            }
+        }
+    }
+    if !found.is_empty() {
+        return Ok(Source::Photographs(found));
+    }
+    // Of Kaggle's files the whole or the labelled half.
+    let is_named = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        name == "train.zip" || (name.contains("cats") && name.contains("dogs"))
+    };
+    if let Some(archive) = archives.iter().find(is_named).or(archives.first().filter(|_| archives.len() == 1)) {
+        return Ok(Source::Archive(archive.clone()));
+    }
+    Err(Error::data(
+        from.display().to_string(),
+        "the folder must hold the archive (dogs-vs-cats.zip, train.zip or kagglecatsanddogs_5340.zip), the photographs from it \
+         (train/cat.0.jpg or PetImages/Cat/0.jpg), or cats_and_dogs_small",
+        "a folder without",
+        "striate data list says where the archive is",
+    ))
 }
 
 /// The photographs that the split has, and those that `folder` has.
@@ -110,6 +170,31 @@ fn photographs<R: Read + Seek>(archive: &mut ZipArchive<R>, to: &Path) -> Result
             return Err(format!("{} is there twice", name.escape_debug()));
         }
     }
+    split(to, |(class, number)| {
+        let absent = || format!("it has no {class}.{number}.jpg; is it the archive with the labelled photographs?");
+        let index = *found.get(&(class, number)).ok_or_else(absent)?;
+        Ok(entry(archive, index))
+    })
+}
+
+/// Copies the split's photographs from where they were taken out of an archive.
+fn copied(found: &HashMap<Photograph, PathBuf>, to: &Path) -> Result<String, String> {
+    split(to, |photograph| {
+        let Some(path) = found.get(&photograph) else { return Ok(Err("missing".into())) };
+        let mut bytes = Vec::new();
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        Ok(copy(&mut file, &mut bytes, MOST_BYTES).map(|_| bytes))
+    })
+}
+
+/// Writes the split's photographs. `fetch` gives one, or why it is left out; its own error ends it all.
+fn split(
+    to: &Path,
+    mut fetch: impl FnMut(Photograph) -> Result<Result<Vec<u8>, String>, String>,
+) -> Result<String, String> {
     let (mut written, mut total, mut bad) = (0, 0, Vec::new());
     for (part, numbers) in PARTS {
         for class in ["cat", "dog"] {
@@ -117,11 +202,12 @@ fn photographs<R: Read + Seek>(archive: &mut ZipArchive<R>, to: &Path) -> Result
             fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
             for number in numbers.clone() {
                 let name = format!("{class}.{number}.jpg");
-                let index = *found
-                    .get(&(class, number))
-                    .ok_or_else(|| format!("it has no {name}; is it the archive with the labelled photographs?"))?;
-                match write(archive, index, &folder.join(&name), &mut total) {
-                    Ok(()) => written += 1,
+                let fetched = fetch((class, number))?;
+                match fetched.and_then(|bytes| write(&bytes, &folder.join(&name))) {
+                    Ok(bytes) => {
+                        written += 1;
+                        total += bytes;
+                    }
                     Err(reason) => bad.push(format!("{name}: {reason}")),
                 }
                 if total > MOST_BYTES_IN_ALL {
@@ -151,20 +237,21 @@ fn photograph(name: &str) -> Option<Photograph> {
     (value.to_string() == number).then_some((class, value))
 }
 
-/// Writes one entry if it begins as a JPEG does.
-fn write<R: Read + Seek>(
-    archive: &mut ZipArchive<R>,
-    index: usize,
-    path: &Path,
-    total: &mut u64,
-) -> Result<(), String> {
+/// The bytes of one entry.
+fn entry<R: Read + Seek>(archive: &mut ZipArchive<R>, index: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut entry = archive.by_index(index).map_err(|error| error.to_string())?;
-    *total += copy(&mut entry, &mut bytes, MOST_BYTES)?;
+    copy(&mut entry, &mut bytes, MOST_BYTES)?;
+    Ok(bytes)
+}
+
+/// Writes a photograph if it begins as a JPEG does; gives its size.
+fn write(bytes: &[u8], path: &Path) -> Result<u64, String> {
     if !bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
         return Err(format!("no JPEG: {} bytes", bytes.len()));
     }
-    File::create_new(path).and_then(|mut file| file.write_all(&bytes)).map_err(|error| error.to_string())
+    File::create_new(path).and_then(|mut file| file.write_all(bytes)).map_err(|error| error.to_string())?;
+    Ok(bytes.len() as u64)
 }
 
 /// Copies all of an entry, but no more than `most` bytes, whatever its header says.
@@ -275,6 +362,41 @@ mod tests {
             assert_eq!(entries_in(&folder.path().join("data")), 0, "{word}");
             assert_eq!(entries_in(folder.path()), 2, "{word}");
         }
+    }
+
+    #[test]
+    fn a_folder_may_hold_the_archive_or_what_was_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let whole = |data: &Path| assert_eq!(count(data), (4000, 4000), "{}", data.display());
+        // The archive among other files.
+        let with_archive = root.path().join("downloads");
+        fs::create_dir(&with_archive).unwrap();
+        fs::write(with_archive.join("dogs-vs-cats.zip"), archive(kaggle())).unwrap();
+        fs::write(with_archive.join("another.zip"), b"no archive").unwrap();
+        let small = root.path().join(FOLDER);
+        make(&with_archive, &small).unwrap();
+        whole(&small);
+        // The split itself, and the folder that it lies in.
+        for (from, to) in [(small.clone(), "again"), (root.path().join("again"), "twice")] {
+            make(&from, &root.path().join(to)).unwrap();
+            whole(&root.path().join(to));
+        }
+        // Extracted photographs, one of which is missing.
+        let extracted = root.path().join("extracted");
+        fs::create_dir_all(extracted.join("train")).unwrap();
+        for (name, bytes) in kaggle().into_iter().filter(|(name, _)| name != "train/cat.666.jpg") {
+            fs::write(extracted.join(name), bytes).unwrap();
+        }
+        make(&extracted, &root.path().join("made")).unwrap();
+        assert_eq!(count(&root.path().join("made")), (4000, 3999));
+        let empty = root.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        let text = make(&empty, &root.path().join("none")).unwrap_err().to_string();
+        assert!(text.contains("dogs-vs-cats.zip") && text.contains("PetImages/Cat/0.jpg"), "{text}");
+        fs::write(empty.join("cat.1.jpg"), jpeg("cat", 1)).unwrap();
+        let text = make(&empty, &root.path().join("none")).unwrap_err().to_string();
+        assert!(text.contains("cat.0.jpg: missing"), "{text}");
+        assert!(!root.path().join("none").exists());
     }
 
     #[test]
