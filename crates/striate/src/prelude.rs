@@ -18,7 +18,11 @@ pub use striate_tensor::Activation::{
 pub use striate_tensor::Padding::{Causal, Same, Valid};
 pub use striate_tensor::{DType, Device, Error, PadMode, Result, Shape, Tensor};
 pub use striate_train::callback::{CsvLog, EarlyStopping, ReduceLROnPlateau, SaveBest};
-pub use striate_train::loss::{BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError};
-pub use striate_train::metric::{Accuracy, Auc, ConfusionMatrix, F1, Precision, Recall, TopKCategoricalAccuracy};
+pub use striate_train::loss::{
+    BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError, SparseCategoricalCrossentropy,
+};
+pub use striate_train::metric::{
+    Accuracy, Auc, ConfusionMatrix, F1, Precision, Recall, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
+};
 pub use striate_train::{Callback, Compile, Fit, History, Progress, Training, continue_training, features};
 pub use striate_viz::PlotHistory;

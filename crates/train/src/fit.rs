@@ -204,7 +204,11 @@ impl Training<'_> {
         };
         let steps_per_pass = batching.steps(data.len()).max(1);
         let steps = options.steps_per_epoch.unwrap_or(steps_per_pass);
-        let class_weights = options.class_weight.take().map(|weights| ClassWeights::new(weights, data)).transpose()?;
+        let outputs = self.model.graph().output_shapes();
+        let labels_of = self.losses.first().zip(outputs.first());
+        let labels_of = labels_of.and_then(|(loss, output)| loss.takes_labels().then(|| output.channels()));
+        let class_weights =
+            options.class_weight.take().map(|weights| ClassWeights::new(weights, data, labels_of)).transpose()?;
         let setting = Setting {
             seed: options.seed,
             batch_size: options.batch_size,

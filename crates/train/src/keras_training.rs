@@ -10,7 +10,8 @@ use striate_optim::{OptimizerState, Schedule, from_config};
 use striate_tensor::{Error, Result};
 
 /// The metrics that Keras has under the same names.
-const METRICS: [&str; 6] = ["accuracy", "auc", "f1_score", "precision", "recall", "top_k_categorical_accuracy"];
+const METRICS: [&str; 7] =
+    ["accuracy", "auc", "f1_score", "precision", "recall", "sparse_categorical_accuracy", "top_k_categorical_accuracy"];
 
 impl Training<'_> {
     /// What Keras's files keep of a training: the optimizer with its state, loss, metrics.
@@ -110,9 +111,11 @@ pub fn continue_training<'m>(model: &'m mut Model, file: &WeightsFile) -> Result
 /// # Errors
 /// [`Error::Model`] for an unknown one or an option that is not offered.
 pub fn loss_from_config(value: &Value) -> Result<Box<dyn Loss>> {
-    use crate::loss::{BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError};
+    use crate::loss::{
+        BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError, SparseCategoricalCrossentropy,
+    };
     let refuse = || {
-        let rule = "the loss must be categorical or binary cross-entropy, mean squared or mean absolute error";
+        let rule = "the loss must be categorical, sparse categorical or binary cross-entropy, mean squared or mean absolute error";
         Error::model("loss", rule, value.to_string(), "compile the model here with a loss of your own")
     };
     let name = value.as_str().or_else(|| value["class_name"].as_str()).ok_or_else(refuse)?;
@@ -125,6 +128,17 @@ pub fn loss_from_config(value: &Value) -> Result<Box<dyn Loss>> {
             (false, amount) => Box::new(CategoricalCrossentropy.label_smoothing(amount)),
             (true, amount) => Box::new(CategoricalCrossentropy.from_logits().label_smoothing(amount)),
         },
+        "sparse_categorical_crossentropy" | "SparseCategoricalCrossentropy" => {
+            if !options["ignore_class"].is_null() {
+                let received = options["ignore_class"].to_string();
+                let hint = "give such samples the weight 0";
+                return Err(Error::model(name, "`ignore_class` must be none", received, hint));
+            }
+            match is_logits {
+                false => Box::new(SparseCategoricalCrossentropy),
+                true => Box::new(SparseCategoricalCrossentropy.from_logits()),
+            }
+        }
         "binary_crossentropy" | "BinaryCrossentropy" => match (is_logits, smoothing) {
             (false, 0.0) => Box::new(BinaryCrossentropy),
             (false, amount) => Box::new(BinaryCrossentropy.label_smoothing(amount)),
@@ -139,14 +153,16 @@ pub fn loss_from_config(value: &Value) -> Result<Box<dyn Loss>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loss::{BinaryCrossentropy, CategoricalCrossentropy};
+    use crate::loss::{BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy};
 
     #[test]
     fn losses_come_back() {
-        let with: [Box<dyn Loss>; 4] = [
+        let with: [Box<dyn Loss>; 6] = [
             Box::new(CategoricalCrossentropy),
             Box::new(CategoricalCrossentropy.label_smoothing(0.125)),
             Box::new(BinaryCrossentropy.from_logits()),
+            Box::new(SparseCategoricalCrossentropy),
+            Box::new(SparseCategoricalCrossentropy.from_logits()),
             Box::new(crate::loss::MeanAbsoluteError),
         ];
         for loss in with {
@@ -154,5 +170,9 @@ mod tests {
         }
         let error = loss_from_config(&json!("hinge")).unwrap_err().to_string();
         assert!(error.contains("hinge"), "{error}");
+        let mut ignoring = SparseCategoricalCrossentropy.from_logits().config();
+        ignoring["config"]["ignore_class"] = json!(255);
+        let error = loss_from_config(&ignoring).unwrap_err().to_string();
+        assert!(error.contains("`ignore_class`") && error.contains("255"), "{error}");
     }
 }

@@ -14,6 +14,7 @@ mod features;
 mod fit;
 mod history;
 mod keras_training;
+mod labels;
 pub mod loss;
 mod loss_scale;
 pub mod metric;

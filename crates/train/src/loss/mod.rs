@@ -3,10 +3,12 @@
 mod binary;
 mod categorical;
 mod regression;
+mod sparse_categorical;
 
 pub use binary::{BinaryCrossentropy, BinaryCrossentropyWith};
 pub use categorical::{CategoricalCrossentropy, CategoricalCrossentropyWith};
 pub use regression::{MeanAbsoluteError, MeanSquaredError};
+pub use sparse_categorical::{SparseCategoricalCrossentropy, SparseCategoricalCrossentropyWith};
 
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -20,6 +22,10 @@ pub trait Loss: Debug + Send + Sync {
     /// The loss in Keras's words, for files: its name, or class and options where these are not Keras's defaults.
     fn config(&self) -> Value {
         json!(self.name())
+    }
+    /// Whether targets are numbers of classes instead of one value for each output.
+    fn takes_labels(&self) -> bool {
+        false
     }
     /// One value for each sample, (n).
     ///

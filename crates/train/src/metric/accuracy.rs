@@ -1,9 +1,10 @@
 //! The share of right answers.
 
-use super::{Metric, same_shape};
+use super::{Metric, same_shape, sparse_accuracy::right_of_all};
 use striate_tensor::{Result, Tensor};
 
 /// The share of samples whose most probable class is the target's; for a single probability, whose rounding is.
+/// Targets may be one-hot rows or labels counted from 0.
 ///
 /// Source: <https://keras.io/api/metrics/accuracy_metrics/>.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,15 @@ impl Metric for AccuracyCount {
     }
 
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
+        // As Keras, which takes "accuracy" for the one that the target's shape asks for.
+        let (of, given) = (prediction.shape(), target.shape());
+        let has_labels = given.rank() + 1 == of.rank() || (given.rank() == of.rank() && given.channels() == 1);
+        if of.rank() >= 2 && of.channels() > 1 && has_labels {
+            let (right, all) = right_of_all(self.name(), prediction, target)?;
+            self.right += right;
+            self.all += all;
+            return Ok(());
+        }
         same_shape(self.name(), prediction, target)?;
         if prediction.shape().channels() == 1 {
             let (p, t) = (prediction.to_f64_vec()?, target.to_f64_vec()?);

@@ -7,6 +7,7 @@ mod f1;
 mod positives;
 mod precision;
 mod recall;
+mod sparse_accuracy;
 mod top_k;
 
 pub use accuracy::Accuracy;
@@ -15,6 +16,7 @@ pub use confusion_matrix::ConfusionMatrix;
 pub use f1::{Average, F1};
 pub use precision::Precision;
 pub use recall::Recall;
+pub use sparse_accuracy::SparseCategoricalAccuracy;
 pub use top_k::TopKCategoricalAccuracy;
 
 use std::fmt::Debug;

@@ -1,14 +1,15 @@
 //! Classes that count more than others.
 
 use crate::runs::{bars, close, cpu, model_on, quiet};
-use striate_data::{Array, ArrayDataset};
+use striate_data::{Array, ArrayDataset, BatchContext, Dataset};
 use striate_formats::weights_sha256;
 use striate_nn::layers::Dense;
 use striate_nn::{BuildOptions, Model, Sequential};
 use striate_optim::Sgd;
 use striate_tensor::Activation::Sigmoid;
-use striate_tensor::Error;
-use striate_train::loss::{BinaryCrossentropy, CategoricalCrossentropy};
+use striate_tensor::{Error, Key};
+use striate_train::loss::{BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy};
+use striate_train::metric::Accuracy;
 use striate_train::{Compile, Fit};
 
 #[test]
@@ -26,6 +27,28 @@ fn class_weights_are_sample_weights_by_class() {
     assert_eq!(weighted, run(&data.clone().with_sample_weights(by_sample).unwrap(), None));
     assert_ne!(weighted, run(&data, None));
     assert_eq!(run(&data, Some(vec![1.0; 3])), run(&data, None));
+}
+
+#[test]
+fn labels_train_as_their_one_hot_rows() {
+    let rows = bars(24, 1);
+    let pixels = bars(24, 1).batch(&(0..24).collect::<Vec<_>>(), &BatchContext::new(Key::new(0), &cpu())).unwrap();
+    let pixels = Array::from_tensor(&pixels.inputs[0]).unwrap();
+    let labels = Array::floats((0..24).map(|i| (i % 3) as f32).collect(), [24, 1]).unwrap();
+    let labels = ArrayDataset::new(vec![pixels], vec![labels]).unwrap();
+    for class_weight in [None, Some(vec![1.0, 0.5, 3.0])] {
+        let mut model = model_on(&cpu(), 0);
+        let mut training = model.compile(Sgd::new(0.1), CategoricalCrossentropy, [Accuracy]).unwrap();
+        let fit = Fit { class_weight: class_weight.clone(), validation: Some(&rows), ..quiet(2) };
+        let by_rows = training.fit(&rows, fit).unwrap();
+        let mut other = model_on(&cpu(), 0);
+        let mut training = other.compile(Sgd::new(0.1), SparseCategoricalCrossentropy, [Accuracy]).unwrap();
+        let by_labels = training.fit(&labels, Fit { class_weight, validation: Some(&labels), ..quiet(2) }).unwrap();
+        for name in ["loss", "accuracy", "val_loss", "val_accuracy"] {
+            assert_eq!(by_rows.series(name), by_labels.series(name), "{name}");
+        }
+        assert_eq!(weights_sha256(&model).unwrap(), weights_sha256(&other).unwrap());
+    }
 }
 
 #[test]

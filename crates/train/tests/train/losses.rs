@@ -5,7 +5,9 @@ use striate_autograd::Var;
 use striate_tensor::{Activation, Error, Result, Tensor};
 use striate_testkit::gradcheck::check_var;
 use striate_train::Loss;
-use striate_train::loss::{BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError};
+use striate_train::loss::{
+    BinaryCrossentropy, CategoricalCrossentropy, MeanAbsoluteError, MeanSquaredError, SparseCategoricalCrossentropy,
+};
 
 fn value(loss: &dyn Loss, prediction: &Tensor, target: &Tensor) -> Vec<f64> {
     loss.per_sample(&Var::constant(prediction.clone()), target).unwrap().value().to_f64_vec().unwrap()
@@ -38,6 +40,35 @@ fn categorical_crossentropy_is_minus_the_logarithm_of_the_right_probability() {
     // A probability of zero counts as 10⁻⁷.
     let certain = value(&CategoricalCrossentropy, &double(&[1.0, 0.0], &[1, 2]), &double(&[0.0, 1.0], &[1, 2]));
     close(&certain, &[-(1e-7f64.ln())], 1e-4);
+}
+
+#[test]
+fn labels_give_what_their_one_hot_rows_give() {
+    let p = double(&[0.7, 0.2, 0.1, 0.25, 0.25, 0.5], &[2, 3]);
+    let wanted = [-(0.7f64.ln()), -(0.5f64.ln())];
+    for shape in [&[2][..], &[2, 1]] {
+        close(&value(&SparseCategoricalCrossentropy, &p, &double(&[0.0, 2.0], shape)), &wanted, 1e-9);
+    }
+    let integers = Tensor::from_vec(vec![0i32, 2], [2], &crate::runs::reference()).unwrap();
+    close(&value(&SparseCategoricalCrossentropy, &p, &integers), &wanted, 1e-9);
+    let logits = double(&[0.7, 0.2, 0.1, 0.25, 0.25, 0.5].map(f64::ln), &[2, 3]);
+    close(&value(&SparseCategoricalCrossentropy.from_logits(), &logits, &integers), &wanted, 1e-9);
+    // A map of classes.
+    let map = p.reshape([1, 1, 2, 3]).unwrap();
+    let of_map = value(&SparseCategoricalCrossentropy, &map, &integers.reshape([1, 1, 2]).unwrap());
+    close(&of_map, &[-(0.35f64.ln()) / 2.0], 1e-9);
+
+    let error = |p: &Tensor, t: &Tensor| {
+        SparseCategoricalCrossentropy.per_sample(&Var::constant(p.clone()), t).unwrap_err().to_string()
+    };
+    for (label, word) in [(3.0, "label 3 at place 1"), (-1.0, "label -1"), (0.5, "label 0.5"), (f64::NAN, "label NaN")]
+    {
+        let text = error(&p, &double(&[0.0, label], &[2]));
+        assert!(text.contains("whole numbers from 0 to 2") && text.contains(word), "{text}");
+    }
+    assert!(error(&p, &p).contains("one label for each prediction"), "{}", error(&p, &p));
+    let single = double(&[0.5, 0.5], &[2, 1]);
+    assert!(error(&single, &single).contains("at least two classes"), "{}", error(&single, &single));
 }
 
 #[test]
@@ -100,6 +131,15 @@ fn gradients_are_central_differences() {
         ("squared error", Box::new(MeanSquaredError), plain, &scores),
         ("absolute error", Box::new(MeanAbsoluteError), plain, &scores),
     ];
+    let labels = double(&[1.0, 0.0], &[2]);
+    let sparse: Vec<(&str, Box<dyn Loss>, Head, &Tensor)> = vec![
+        ("sparse on softmax", Box::new(SparseCategoricalCrossentropy), softmax, &scores),
+        ("sparse on probabilities", Box::new(SparseCategoricalCrossentropy), plain, &probabilities),
+        ("sparse on logits", Box::new(SparseCategoricalCrossentropy.from_logits()), plain, &scores),
+    ];
+    for (name, loss, head, input) in &sparse {
+        check_var(name, &[(*input).clone()], |x| loss.per_sample(&head(&x[0])?, &labels)).unwrap();
+    }
     for (name, loss, head, input) in &cases {
         for target in [&one_hot, &soft] {
             check_var(name, &[(*input).clone()], |x| loss.per_sample(&head(&x[0])?, target)).unwrap();

@@ -4,7 +4,9 @@ use crate::runs::{bars, close, cpu, model_on, quiet, tensor};
 use striate_optim::Adam;
 use striate_tensor::{Error, Key, Tensor};
 use striate_train::loss::CategoricalCrossentropy;
-use striate_train::metric::{Accuracy, Auc, Average, ConfusionMatrix, F1, Precision, Recall, TopKCategoricalAccuracy};
+use striate_train::metric::{
+    Accuracy, Auc, Average, ConfusionMatrix, F1, Precision, Recall, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
+};
 use striate_train::{Compile, Metric};
 
 fn value(metric: impl Into<Box<dyn Metric>>, batches: &[(&Tensor, &Tensor)]) -> f64 {
@@ -39,6 +41,22 @@ fn accuracy_counts_right_answers_over_batches() {
     let (p, t) = single();
     // One half is not above one half.
     close(&[value(Accuracy, &[(&p, &t)])], &[0.75], 1e-12);
+}
+
+#[test]
+fn labels_count_as_their_one_hot_rows() {
+    let (p, _) = three();
+    for shape in [&[5][..], &[5, 1]] {
+        let labels = tensor(&[0.0, 1.0, 1.0, 2.0, 0.0], shape);
+        for metric in [SparseCategoricalAccuracy.into(), Accuracy.into()] {
+            let mut metric: Box<dyn Metric> = metric;
+            metric.update(&p, &labels).unwrap();
+            close(&[metric.value()], &[0.6], 1e-12);
+        }
+    }
+    let mut metric: Box<dyn Metric> = SparseCategoricalAccuracy.into();
+    let text = metric.update(&p, &tensor(&[0.0, 1.0, 1.0, 3.0, 0.0], &[5])).unwrap_err().to_string();
+    assert!(text.contains("sparse_categorical_accuracy") && text.contains("label 3 at place 3"), "{text}");
 }
 
 #[test]
