@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use striate_autograd::Var;
-use striate_tensor::{DType, Device, Error, Key, Result, Shape, Tensor};
+use striate_tensor::{DType, Device, Error, Key, Result, Shape, Tensor, known_names};
 
 /// Where a model's weights are made, and from which seed.
 #[derive(Debug, Clone)]
@@ -220,7 +220,7 @@ impl Model {
             self.name(),
             "freezing needs the path of a layer, or a pattern with *",
             format!("`{pattern}`"),
-            format!("the layers are {}", self.layer_paths().join(", ")),
+            known_names("layers", pattern, &self.layer_paths()),
         )
     }
 
@@ -374,7 +374,7 @@ impl Model {
                 self.name(),
                 "activations need the paths of layers",
                 format!("`{}`", path.as_ref()),
-                format!("the layers are {}", known.join(", ")),
+                known_names("layers", path.as_ref(), &known),
             ));
         }
         let run = Run::inference().capture(paths.iter().map(|path| path.as_ref().to_string()));

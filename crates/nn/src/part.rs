@@ -6,7 +6,7 @@ use crate::layer::Layer;
 use crate::model::{BuildOptions, Model};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use striate_tensor::{Error, Result, Shape, Tensor};
+use striate_tensor::{Error, Result, Shape, Tensor, known_names};
 
 /// A layer as it stands in a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Graph {
             self.name(),
             "the path must be a layer's",
             format!("`{path}`"),
-            format!("the layers are {}", self.layer_paths().join(", ")),
+            known_names("layers", path, &self.layer_paths()),
         )
     }
 }

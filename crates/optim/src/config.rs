@@ -125,18 +125,18 @@ impl Fields<'_> {
         self.refuse("gradient_accumulation_steps", &[Value::Null, 1.into()])?;
         self.refuse("loss_scale_factor", &[Value::Null])?;
         let clips = [
-            self.optional("clipvalue")?.map(Clip::Value),
-            self.optional("clipnorm")?.map(Clip::Norm),
-            self.optional("global_clipnorm")?.map(Clip::GlobalNorm),
+            self.optional("clipvalue")?.map(|most| ("clipvalue", Clip::Value(most))),
+            self.optional("clipnorm")?.map(|most| ("clipnorm", Clip::Norm(most))),
+            self.optional("global_clipnorm")?.map(|most| ("global_clipnorm", Clip::GlobalNorm(most))),
         ];
         let mut clips = clips.into_iter().flatten();
-        let clip = clips.next().unwrap_or_default();
-        if let Some(second) = clips.next() {
+        let (first, clip) = clips.next().unwrap_or_default();
+        if let Some((second, _)) = clips.next() {
             return Err(Error::model(
                 self.subject,
                 "only one of clipnorm, clipvalue and global_clipnorm may be set",
-                format!("{clip:?} and {second:?}"),
-                "",
+                format!("{first} and {second}"),
+                "leave one out",
             ));
         }
         let learning_rate = match &self.config["learning_rate"] {

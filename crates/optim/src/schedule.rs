@@ -184,7 +184,7 @@ impl Schedule {
             Schedule::WarmUp { initial, then, .. } => {
                 if let Schedule::WarmUp { .. } = **then {
                     let rule = "what follows a warm-up must not be another";
-                    return Err(Error::argument("WarmUp", rule, format!("{then:?}"), "add up their steps"));
+                    return Err(Error::argument("WarmUp", rule, "a warm-up in a warm-up", "add up their steps"));
                 }
                 rate(*initial)?;
                 then.validate()

@@ -2,8 +2,8 @@
 
 use crate::pixels::{random_shift, resized, rolled, size};
 use striate_autograd::Var;
-use striate_nn::{Model, PartEnd, Run};
-use striate_tensor::{Error, Key, Result, Shape, Tensor, UnaryOp};
+use striate_nn::{LayerInfo, Model, PartEnd, Run};
+use striate_tensor::{Error, Key, Result, Shape, Tensor, UnaryOp, known_names};
 
 /// The options: Mordvintsev et al. 2015; octaves as in F. Chollet's book.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,16 +46,8 @@ impl Dream {
 /// [`Error::Argument`] for options outside of what makes sense, or a layer that is not there.
 pub fn dream(model: &Model, input: &Tensor, range: &[(f32, f32)], options: &Dream) -> Result<Tensor> {
     let (height, width, channels) = size(input)?;
-    let sensible = (1..=10).contains(&options.octaves)
-        && (1.05..=3.0).contains(&options.scale)
-        && options.steps <= 1000
-        && options.step.is_finite()
-        && range.len() == channels
-        && options.layers.iter().all(|(_, weight)| weight.is_finite());
-    if !sensible {
-        let rule = "octaves must be 1 to 10, the scale 1.05 to 3, steps at most 1000, numbers finite, a range for each channel";
-        return Err(Error::argument("dream", rule, format!("{options:?}"), ""));
-    }
+    check(options)?;
+    ranges_fit("dream", range, channels)?;
     let names: Vec<&str> = options.layers.iter().map(|(name, _)| name.as_str()).collect();
     let last = last_of(model, &names)?;
     let sizes: Vec<(usize, usize)> = (0..options.octaves)
@@ -103,6 +95,67 @@ pub fn dream(model: &Model, input: &Tensor, range: &[(f32, f32)], options: &Drea
     Ok(image)
 }
 
+/// The layers that are usual for a dream: of VGG16 those of [`Dream`]'s authors, else the convolutions at about half and three
+/// quarters of the depth.
+///
+/// # Errors
+/// [`Error::Model`] for a model without convolutions of pictures.
+pub fn dream_layers(model: &Model) -> Result<Vec<String>> {
+    let vgg16 = ["block4_conv3", "block5_conv1"];
+    if vgg16.iter().all(|layer| model.graph().layer(layer).is_some()) {
+        return Ok(vgg16.map(String::from).to_vec());
+    }
+    let is_convolution = |layer: &LayerInfo| {
+        layer.class.contains("Conv2D") && layer.output.rank() == 3 && layer.output[0] * layer.output[1] > 1
+    };
+    let paths: Vec<String> =
+        model.graph().layers().into_iter().filter(is_convolution).map(|layer| layer.path).collect();
+    let Some(last) = paths.len().checked_sub(1) else {
+        return Err(Error::model(model.name(), "a dream needs convolutions of pictures", "none", ""));
+    };
+    let mut chosen = vec![paths[last.div_ceil(2)].clone(), paths[(3 * last).div_ceil(4)].clone()];
+    chosen.dedup();
+    Ok(chosen)
+}
+
+fn check(options: &Dream) -> Result<()> {
+    let refuse = |rule: &str, received: String, hint: &str| Err(Error::argument("dream", rule, received, hint));
+    let Dream { layers, octaves, scale, steps, step, .. } = options;
+    if !(1..=10).contains(octaves) {
+        return refuse("octaves must be 1 to 10", octaves.to_string(), "4 is usual");
+    }
+    if !(1.05..=3.0).contains(scale) {
+        return refuse("the scale from octave to octave must be 1.05 to 3", scale.to_string(), "1.4 is usual");
+    }
+    if *steps > 1000 {
+        return refuse("steps must be at most 1000", steps.to_string(), "12 are usual");
+    }
+    if !step.is_finite() {
+        return refuse("the size of a step must be a finite number", step.to_string(), "0.012 is usual");
+    }
+    match layers.iter().find(|(_, weight)| !weight.is_finite()) {
+        Some((layer, weight)) => {
+            refuse("a layer must count a finite number", format!("{weight} for {layer}"), "1 is usual")
+        }
+        None => Ok(()),
+    }
+}
+
+/// There must be a range for each of the picture's channels.
+pub(crate) fn ranges_fit(subject: &str, range: &[(f32, f32)], channels: usize) -> Result<()> {
+    if range.len() == channels {
+        return Ok(());
+    }
+    let rule = format!("there must be a range for each of the picture's {channels} channels");
+    Err(Error::argument(subject, rule, format!("{} ranges", range.len()), ""))
+}
+
+/// No layer has this path.
+pub(crate) fn no_layer(model: &Model, name: &str) -> Error {
+    let known = known_names("layers", name, &model.layer_paths());
+    Error::argument("layer", "must be one of the model's", format!("`{name}`"), known)
+}
+
 /// A step along the gradient over its mean size, cut off at the range.
 fn stepped(image: &Tensor, gradient: &Tensor, range: &[(f32, f32)], step: f32) -> Result<Tensor> {
     let slope = gradient.to_vec::<f32>()?;
@@ -119,11 +172,7 @@ fn stepped(image: &Tensor, gradient: &Tensor, range: &[(f32, f32)], step: f32) -
 /// The layer of a list that stands last in the model.
 pub(crate) fn last_of<'a>(model: &Model, names: &[&'a str]) -> Result<&'a str> {
     let order = model.layer_paths();
-    let place = |name: &str| {
-        order.iter().position(|path| path == name).ok_or_else(|| {
-            Error::argument("layer", "must be one of the model's", format!("`{name}`"), order.join(", "))
-        })
-    };
+    let place = |name: &str| order.iter().position(|path| path == name).ok_or_else(|| no_layer(model, name));
     let mut last: Option<(usize, &str)> = None;
     for name in names {
         let at = place(name)?;

@@ -1,7 +1,7 @@
 //! Layers by name, pattern or number.
 
 use striate_nn::{LayerInfo, Model};
-use striate_tensor::{Error, Result};
+use striate_tensor::{Error, Result, known_names};
 
 /// The layers that a choice names: `first:8` and `last:2` count the model's own layers, inputs left out; else paths as `conv2d`
 /// or `vgg16/block1_conv1`, with `*` for any letters and `?` for one; several with commas between them.
@@ -40,7 +40,7 @@ pub fn choose_layers(model: &Model, choice: &str) -> Result<Vec<LayerInfo>> {
                 "layers",
                 "must be first:N, last:N, or names of layers, * and ? allowed",
                 format!("`{part}`"),
-                format!("the layers are {}", known.join(", ")),
+                known_names("layers", part, &known),
             ));
         }
         for layer in found {

@@ -41,7 +41,7 @@ pub use answers::{Answer, Answers};
 pub use colours::{ColourMap, SERIES};
 pub use confusion::{MOST_CLASSES, confusion_image};
 pub use curves::{Curves, PlotHistory};
-pub use dream::{Dream, dream};
+pub use dream::{Dream, dream, dream_layers};
 pub use image::RgbImage;
 pub use labels::Label;
 pub use layer_choice::choose_layers;

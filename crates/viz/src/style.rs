@@ -1,6 +1,6 @@
 //! Style transfer: a picture with the content of one and the style of another.
 
-use crate::dream::last_of;
+use crate::dream::{last_of, ranges_fit};
 use crate::pixels::{size, variation_gradient};
 use std::collections::HashMap;
 use striate_autograd::Var;
@@ -62,11 +62,8 @@ pub fn transfer_style(
     mut seen: impl FnMut(usize, StyleLoss),
 ) -> Result<Tensor> {
     let (height, width, channels) = size(content)?;
-    let weights = [options.style_weight, options.variation, options.learning_rate];
-    if range.len() != channels || options.steps > 10_000 || weights.iter().any(|w| !w.is_finite() || *w < 0.0) {
-        let rule = "weights must be numbers of at least 0, steps at most 10000, with a range for each channel";
-        return Err(Error::argument("style", rule, format!("{options:?}"), ""));
-    }
+    check(options)?;
+    ranges_fit("style", range, channels)?;
     let style_names: Vec<&str> = options.style_layers.iter().map(String::as_str).collect();
     let mut names = style_names.clone();
     names.push(&options.content_layer);
@@ -121,6 +118,25 @@ pub fn transfer_style(
         }
     }
     Ok(image)
+}
+
+fn check(options: &Style) -> Result<()> {
+    let usual = Style::default();
+    for (name, value, usual) in [
+        ("the style's weight", options.style_weight, usual.style_weight),
+        ("the weight of smoothness", options.variation, usual.variation),
+        ("the learning rate", options.learning_rate, usual.learning_rate),
+    ] {
+        if !value.is_finite() || value < 0.0 {
+            let rule = format!("{name} must be a finite number of at least 0");
+            return Err(Error::argument("style", rule, value.to_string(), format!("{usual} is usual")));
+        }
+    }
+    if options.steps > 10_000 {
+        let rule = "steps must be at most 10000";
+        return Err(Error::argument("style", rule, options.steps.to_string(), format!("{} are usual", usual.steps)));
+    }
+    Ok(())
 }
 
 fn captured(model: &Model, input: &Var, names: &[&str]) -> Result<HashMap<String, Var>> {

@@ -7,7 +7,7 @@ use striate_tensor::Activation::Relu;
 use striate_tensor::{Error, Key, Tensor};
 use striate_testkit::reference;
 use striate_viz::filters::{Ascent, Filters, filter_grid, kernel_images};
-use striate_viz::{Dream, Style, StyleLoss, dream, transfer_style};
+use striate_viz::{Dream, Style, StyleLoss, dream, dream_layers, transfer_style};
 
 fn network() -> Model {
     Sequential::new([16, 16, 3])
@@ -92,6 +92,14 @@ fn a_dream_excites_its_layers_and_stays_in_the_range() {
     assert!(strength(&dreamt) > strength(&input));
     assert!(dream(&model, &input, &[(0.0, 255.0); 3], &Dream::new(["nobody"])).is_err());
     assert!(dream(&model, &input, &[], &options).is_err());
+    assert_eq!(dream_layers(&model).unwrap(), ["two"]);
+    let text = |options: Dream| dream(&model, &input, &[(0.0, 255.0); 3], &options).unwrap_err().to_string();
+    let refused = text(Dream { octaves: 0, ..options.clone() });
+    assert_eq!(refused, "dream: octaves must be 1 to 10; received 0 (hint: 4 is usual)");
+    let refused = text(Dream { scale: f32::NAN, ..options.clone() });
+    assert!(refused.contains("the scale") && refused.contains("received NaN"), "{refused}");
+    let refused = text(Dream { layers: vec![("two".into(), f32::INFINITY)], ..options });
+    assert!(refused.contains("received inf for two"), "{refused}");
 }
 
 #[test]

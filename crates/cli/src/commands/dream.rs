@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use striate::Result;
 use striate::data::image_file::{Colour, Picture, read};
 use striate::data::{Filter, Fit, PixelValues, resize};
-use striate::viz::{Dream, dream, image_of, image_of_tensor, tensor_of};
+use striate::viz::{Dream, dream, dream_layers, image_of, image_of_tensor, tensor_of};
 
 /// `striate dream`.
 #[derive(Debug, Args)]
@@ -24,8 +24,9 @@ pub struct DreamArguments {
     /// The folder with weights/ [default: $STRIATE_DATA, the cache folder, datasets/].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Layers whose response is raised, with commas between them.
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',', default_values = ["block4_conv3", "block5_conv1"])]
+    /// Layers whose response is raised, with commas between them [default: block4_conv3,block5_conv1 of vgg16; of others the
+    /// convolutions at half and three quarters of the depth].
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
     layers: Vec<String>,
     /// The longer side that the picture is brought to.
     #[arg(long, value_name = "N", default_value_t = 320, value_parser = clap::value_parser!(u64).range(64..=2048))]
@@ -51,12 +52,13 @@ pub fn run(arguments: &DreamArguments, output: &Output) -> Result<ExitCode> {
     let values = subject.values();
     let picture = brought_to(&read(&arguments.image, Colour::Rgb)?, arguments.size as usize)?;
     let input = tensor_of(&image_of(&picture)?, values, subject.model.device())?;
+    let layers = if arguments.layers.is_empty() { dream_layers(&subject.model)? } else { arguments.layers.clone() };
     let options = Dream {
         octaves: arguments.octaves,
         scale: arguments.scale,
         steps: arguments.steps,
         step: arguments.step,
-        ..Dream::new(arguments.layers.iter().cloned())
+        ..Dream::new(layers)
     };
     let dreamt = dream(&subject.model, &input, &range(values), &options)?;
     write(&arguments.out, &image_of_tensor(&dreamt, values)?, output)?;

@@ -40,6 +40,12 @@ fn a_sheet_shows_variants_and_repeats_with_the_seed() {
     let row = |y: u32| (12..80).any(|x| first.get_pixel(x, y)[0] < 100);
     assert!((12 + 150 + 5..12 + 150 + 18).any(row) && !row(12 + 150 + 2));
 
+    let endless = ["--width-shift-range", "inf"];
+    fail(
+        sheet(&image, &path("4.png"), &endless),
+        1,
+        &["width_shift_range: a range must be finite", "received inf (hint"],
+    );
     succeed(sheet(&image, &path("2.png"), &["--seed", "5", "--count", "7"]));
     succeed(sheet(&image, &path("3.png"), &["--seed", "6", "--count", "7"]));
     assert_eq!(fs::read(path("1.png")).unwrap(), fs::read(path("2.png")).unwrap());

@@ -46,11 +46,13 @@ impl Shift {
         }
     }
 
-    pub(super) fn is_valid(&self) -> bool {
+    /// The number that breaks the rules, or none.
+    pub(super) fn flaw(&self) -> Option<String> {
         match self {
-            Shift::Uniform(range) => range.is_finite() && *range >= 0.0,
-            Shift::Pixels(_) => true,
-            Shift::Choices(choices) => !choices.is_empty() && choices.iter().all(|c| c.is_finite()),
+            Shift::Uniform(range) => (!(range.is_finite() && *range >= 0.0)).then(|| range.to_string()),
+            Shift::Pixels(_) => None,
+            Shift::Choices(choices) if choices.is_empty() => Some("an empty list".into()),
+            Shift::Choices(choices) => choices.iter().find(|choice| !choice.is_finite()).map(f64::to_string),
         }
     }
 }

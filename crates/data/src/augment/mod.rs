@@ -110,7 +110,15 @@ impl Augmentation {
     /// [`Error::Argument`] naming the parameter that is not finite, or negative where it may not be, or has its ends
     /// the wrong way round.
     pub fn check(&self) -> Result<()> {
-        let refuse = |name: &str, rule: &str, received: String| Err(Error::argument(name, rule, received, ""));
+        let hint = |name: &str| match name {
+            "rotation_range" | "shear_range" => "degrees to either side, as 40",
+            "channel_shift_range" => "steps of brightness, of 255",
+            "zoom_range" => "0.2 stands for factors from 0.8 to 1.2",
+            "brightness_range" => "as 0.8 and 1.2",
+            "cval" => "a brightness of 0 to 255",
+            _ => "a part of the side, as 0.2, or pixels",
+        };
+        let refuse = |name: &str, rule: &str, received: String| Err(Error::argument(name, rule, received, hint(name)));
         for (name, range) in [
             ("rotation_range", self.rotation_range),
             ("shear_range", self.shear_range),
@@ -123,8 +131,9 @@ impl Augmentation {
         for (name, shift) in
             [("width_shift_range", &self.width_shift_range), ("height_shift_range", &self.height_shift_range)]
         {
-            if !shift.is_valid() {
-                return refuse(name, "must be finite, and a list must not be empty", format!("{shift:?}"));
+            if let Some(received) = shift.flaw() {
+                let rule = "a range must be finite and not negative, and a list finite and not empty";
+                return refuse(name, rule, received);
             }
         }
         let Zoom(low, high) = self.zoom_range;

@@ -1,6 +1,7 @@
 //! Class activation maps that weigh the channels of a layer by a class's gradient.
 
 use super::score;
+use crate::dream::no_layer;
 use crate::plane::Plane;
 use striate_autograd::Var;
 use striate_nn::{LayerInfo, Model, Run};
@@ -84,8 +85,7 @@ pub fn cam(model: &Model, input: &Tensor, class: usize, layer: &str, method: Cam
 /// A layer's output, and the gradient of the class's score with respect to it.
 fn activation_and_gradient(model: &Model, input: &Tensor, class: usize, layer: &str) -> Result<(Tensor, Tensor)> {
     if model.graph().layer(layer).is_none() {
-        let known = model.layer_paths().join(", ");
-        return Err(Error::argument("layer", "must be one of the model's", format!("`{layer}`"), known));
+        return Err(no_layer(model, layer));
     }
     let (score, mut captured) = score(model, &Var::constant(input.clone()), class, Run::inference().cut([layer]))?;
     let missing = || Error::argument(layer, "the class's score must depend on the layer", "it does not", "");
