@@ -21,6 +21,9 @@ pub struct BadFile {
     pub reason: String,
 }
 
+/// What macOS puts into archives beside the files.
+const NOT_FOLDERS: [&str; 1] = ["__MACOSX"];
+
 /// The entries of a folder, sorted by name: (files, folders). Hidden ones are left out.
 fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let failed = |error| Error::io(folder, "reading", error);
@@ -33,7 +36,9 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
         // A linked file is as good as any; a linked folder could lead round in a circle.
         if kind.is_dir() {
-            folders.push(path);
+            if !NOT_FOLDERS.iter().any(|name| entry.file_name() == *name) {
+                folders.push(path);
+            }
         } else if kind.is_file() || path.is_file() {
             files.push(path);
         }
@@ -46,12 +51,25 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
 /// The names of the folders in a folder, sorted.
 pub(crate) fn class_names(folder: &Path) -> Result<Vec<String>> {
     if !folder.is_dir() {
-        let subject = folder.display().to_string();
-        return Err(Error::data(subject, "the folder of pictures must exist", "no such folder", "check the path"));
+        let (received, hint) = match folder.exists() {
+            true => ("a file, not a folder", "give the folder that holds one folder for each class"),
+            false => ("no such folder", "check the path"),
+        };
+        return Err(Error::data(folder.display().to_string(), "the folder of pictures must exist", received, hint));
     }
     let (_, folders) = entries(folder)?;
     let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(folders.iter().filter_map(name).collect())
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// How many pictures lie in the folder itself.
+pub(crate) fn loose_pictures(folder: &Path) -> Result<usize> {
+    Ok(entries(folder)?.0.iter().filter(|path| is_picture(path)).count())
 }
 
 /// The picture files in a folder and those within it: a folder's own files first, each group sorted by name.
@@ -60,11 +78,7 @@ pub(crate) fn picture_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut open = vec![(folder.to_path_buf(), 0)];
     while let Some((folder, depth)) = open.pop() {
         let (files, folders) = entries(&folder)?;
-        let is_picture = |path: &PathBuf| {
-            let ending = path.extension().and_then(|ending| ending.to_str());
-            ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
-        };
-        found.extend(files.into_iter().filter(is_picture));
+        found.extend(files.into_iter().filter(|path| is_picture(path)));
         if depth < MAX_DEPTH {
             open.extend(folders.into_iter().rev().map(|folder| (folder, depth + 1)));
         }

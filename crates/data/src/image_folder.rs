@@ -5,7 +5,7 @@ use crate::csv_index::columns;
 use crate::dataset::{Batch, BatchContext, Dataset};
 use crate::featurewise::Featurewise;
 use crate::fingerprint::Fingerprint;
-use crate::folder_scan::{BadFile, bad_files, class_names, picture_files, refuse};
+use crate::folder_scan::{BadFile, bad_files, class_names, loose_pictures, picture_files, refuse};
 use crate::image_batch::rows;
 use crate::image_file::{Colour, Picture, read};
 use crate::picture_cache::PictureCache;
@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use striate_tensor::{Device, Error, Result, Shape, Tensor};
+use striate_tensor::{Device, Error, Result, Shape, Tensor, known_names};
 
 /// What the targets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -54,6 +54,8 @@ pub struct FolderOptions {
     pub class_mode: ClassMode,
     /// The classes' folders in the order of their indices; all folders sorted by name if it is empty.
     pub classes: Vec<String>,
+    /// Leave out folders of other classes than [`FolderOptions::classes`] instead of refusing them, as Keras does.
+    pub skip_other: bool,
     /// What is done to the values; nothing unless set, so that they are 0..255.
     pub standardize: Standardize,
     /// So many bytes of decoded pictures, at the target size, are kept; 2²⁹ unless set.
@@ -71,6 +73,7 @@ impl Default for FolderOptions {
             fit: Fit::Stretch,
             class_mode: ClassMode::Categorical,
             classes: Vec::new(),
+            skip_other: false,
             standardize: Standardize::default(),
             cache_bytes: 1 << 29,
             skip_bad: false,
@@ -131,7 +134,7 @@ impl ImageFolder {
     ///
     /// # Errors
     /// [`Error::Data`] if the folder is missing, has no classes, only one or (binary) more than two, if a class has no
-    /// pictures, or if files are bad, which are all named; [`Error::Argument`] for senseless options; [`Error::Io`].
+    /// pictures, if there are folders of other classes than those given, or if files are bad, which are all named; [`Error::Argument`] for senseless options; [`Error::Io`].
     pub fn open(folder: impl AsRef<Path>, options: FolderOptions) -> Result<Self> {
         let folder = folder.as_ref();
         check_size(options.target_size)?;
@@ -191,7 +194,7 @@ impl ImageFolder {
         let rows = columns(table, &[file_column, label_column])?;
         let found: BTreeSet<&str> = rows.iter().map(|row| row[1].as_str()).collect();
         let found: Vec<String> = found.into_iter().map(str::to_string).collect();
-        let class_names = check_classes(table, &options, found)?;
+        let class_names = check_classes(table, &options, found, 0)?;
         let (mut files, mut labels) = (Vec::new(), Vec::new());
         for row in &rows {
             // Keras leaves out the rows of classes that are not asked for.
@@ -308,16 +311,45 @@ impl ImageFolder {
 
 /// The names of the classes' folders; none if the pictures lie in the folder itself.
 fn chosen_classes(folder: &Path, options: &FolderOptions) -> Result<Vec<String>> {
-    check_classes(folder, options, class_names(folder)?)
+    let found = class_names(folder)?;
+    let names = check_classes(folder, options, found.clone(), loose_pictures(folder)?)?;
+    if options.skip_other {
+        return Ok(names);
+    }
+    let mut others = Vec::new();
+    for name in found.into_iter().filter(|name| !names.contains(name)) {
+        let pictures = picture_files(&folder.join(&name))?.len();
+        if pictures > 0 {
+            others.push(format!("{name} with {}", counted(pictures)));
+        }
+    }
+    if others.is_empty() {
+        return Ok(names);
+    }
+    Err(Error::data(
+        folder.display().to_string(),
+        format!("every folder must be one of the classes {}", names.join(", ")),
+        others.join(", "),
+        "move other folders away, or set skip_other",
+    ))
 }
 
-/// The names of the classes in their order, of those that were found.
-fn check_classes(folder: &Path, options: &FolderOptions, found: Vec<String>) -> Result<Vec<String>> {
+/// `1 picture`, `2 pictures`.
+fn counted(pictures: usize) -> String {
+    if pictures == 1 { "1 picture".into() } else { format!("{pictures} pictures") }
+}
+
+/// The names of the classes in their order, of those that were found; `loose` pictures are in no class's folder.
+fn check_classes(folder: &Path, options: &FolderOptions, found: Vec<String>, loose: usize) -> Result<Vec<String>> {
     let names = if options.classes.is_empty() { found.clone() } else { options.classes.clone() };
     let refuse =
         |rule: &str, received: String, hint: &str| Err(Error::data(folder.display().to_string(), rule, received, hint));
     if let Some(missing) = names.iter().find(|name| !found.contains(name)) {
-        return refuse("every class must be there", format!("none named {missing}"), "");
+        let hint = match (found.is_empty(), loose) {
+            (true, 1..) => format!("{} in the folder itself; there must be one folder for each class", counted(loose)),
+            _ => known_names("classes found", missing, &found),
+        };
+        return refuse("every class must be there", format!("none named {missing}"), &hint);
     }
     if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
         return refuse("a class may be listed once", twice.1.clone(), "");
@@ -325,7 +357,10 @@ fn check_classes(folder: &Path, options: &FolderOptions, found: Vec<String>) -> 
     let layout = "there is one folder for each class, and the pictures are in those; or a table has a column of them";
     match (options.class_mode, names.len()) {
         (mode, 0 | 1) if mode.has_classes() => {
-            let received = if names.is_empty() { "none".into() } else { format!("only {}", names[0]) };
+            let mut received = names.first().map_or_else(|| "none".into(), |name| format!("only {name}"));
+            if loose > 0 {
+                received.push_str(&format!("; {} in the folder itself", counted(loose)));
+            }
             refuse("there must be at least two classes", received, layout)
         }
         (ClassMode::Binary, n) if n > 2 => {

@@ -60,7 +60,7 @@ fn choose(explicit: Option<&Path>, name: &str, places: &[PathBuf]) -> Result<Pat
         return Err(Error::data(
             folder.display().to_string(),
             format!("the folder of data set {name} must exist"),
-            "no such folder",
+            if folder.is_file() { "a file, not a folder" } else { "no such folder" },
             "check the path",
         ));
     }

@@ -111,7 +111,23 @@ fn wrong_folders_are_told_apart() {
     refused(&folder.path().join("waves"), small(), &["at least two classes"]);
     refused(folder.path(), FolderOptions { classes: vec!["waves".into()], ..small() }, &["at least two", "waves"]);
     let unknown = FolderOptions { classes: vec!["waves".into(), "birds".into()], ..small() };
-    refused(folder.path(), unknown, &["birds"]);
+    refused(folder.path(), unknown, &["none named birds", "the classes found are boards, waves"]);
+    refused(&folder.path().join("waves"), small(), &["none; 6 pictures in the folder itself", "one folder for each"]);
+    let flat = FolderOptions { classes: vec!["a".into(), "b".into()], ..small() };
+    refused(&folder.path().join("waves"), flat, &["none named a", "6 pictures in the folder itself"]);
+    refused(&folder.path().join("waves/0.jpg"), small(), &["a file, not a folder"]);
+    // A third class is not silently left out; what archives of macOS and systems add is no class.
+    let extra = made();
+    fs::create_dir_all(extra.path().join("__MACOSX/waves")).unwrap();
+    fs::create_dir(extra.path().join(".cache")).unwrap();
+    fs::create_dir(extra.path().join("notes")).unwrap();
+    fs::copy(extra.path().join("waves/0.jpg"), extra.path().join("__MACOSX/waves/0.jpg")).unwrap();
+    let both = FolderOptions { classes: vec!["waves".into(), "boards".into()], ..small() };
+    assert_eq!(ImageFolder::open(extra.path(), both.clone()).unwrap().len(), 10);
+    fs::create_dir(extra.path().join("cows")).unwrap();
+    fs::copy(extra.path().join("waves/0.jpg"), extra.path().join("cows/0.jpg")).unwrap();
+    refused(extra.path(), both.clone(), &["classes waves, boards", "received cows with 1 picture"]);
+    assert_eq!(ImageFolder::open(extra.path(), FolderOptions { skip_other: true, ..both }).unwrap().len(), 10);
     fs::create_dir(folder.path().join("empty")).unwrap();
     refused(folder.path(), small(), &["empty", "there must be pictures"]);
     let binary = FolderOptions { class_mode: ClassMode::Binary, ..small() };
