@@ -102,6 +102,8 @@ fn heat_maps_with_their_checks() {
     assert!(text.contains("randomisation test: ") && text.contains("deletion and insertion: "), "{text}");
     fail(explain("gradcam", &[&RUN.model(), &image], &["--class", "10"], &out), 1, &["class", "10"]);
     fail(explain("gradcam", &[&RUN.model(), &image], &["--layer", "dense"], &out), 1, &["dense", "places"]);
+    let far = ["--stride", "99999999999"];
+    fail(explain("occlusion", &[&RUN.model(), &image], &far, &out), 1, &["stride must be 1 to 28 pixels"]);
 }
 
 #[test]

@@ -31,13 +31,24 @@ impl Occlusion {
 /// probability itself would not fall where the model is sure.
 ///
 /// # Errors
-/// [`Error::Argument`] for a class that is not there, or a patch or stride of 0, or larger than the picture.
+/// [`Error::Argument`] for a class that is not there, or a patch or stride of 0 or larger than the picture, or a stride larger than the
+/// patch.
 pub fn occlusion_map(subject: &Subject, input: &Tensor, class: usize, options: Occlusion) -> Result<Plane> {
     let (height, width, channels) = pixels::size(input)?;
     let Occlusion { patch, stride, fill, batch } = options;
-    if patch == 0 || stride == 0 || patch > height.min(width) {
-        let rule = "patch and stride must be at least 1, and the patch no larger than the picture";
-        return Err(Error::argument("occlusion", rule, format!("patch {patch}, stride {stride}"), ""));
+    let side = height.min(width);
+    for (name, pixels) in [("patch", patch), ("stride", stride)] {
+        if pixels == 0 || pixels > side {
+            let rule = format!("the {name} must be 1 to {side} pixels, as the picture has {height} × {width}");
+            let hint = "patches of a fifth of the picture, moved by half of themselves, are usual";
+            return Err(Error::argument("occlusion", rule, format!("{name} {pixels}"), hint));
+        }
+    }
+    // A stride beyond the patch leaves pixels that nothing covers: their map would be black whatever the model sees.
+    if stride > patch {
+        let rule = "the stride must be no larger than the patch, so that every pixel is covered";
+        let hint = "half a patch is usual";
+        return Err(Error::argument("occlusion", rule, format!("patch {patch}, stride {stride}"), hint));
     }
     let whole = log_odds(&subject.model, input, class)?[0];
     // The last patch ends at the border.
@@ -112,6 +123,15 @@ mod tests {
             assert_eq!(hottest, 3 * 6 + 2);
             assert!(map.values()[0] == 0.0 && (map.values()[hottest] - 100.0).abs() < 1e-2, "{:?}", map.values());
             assert!(occlusion_map(&subject, &picture, 3, options).is_err());
+            for (options, word) in [
+                (Occlusion { stride: 99_999_999_999, ..options }, "stride must be 1 to 6 pixels"),
+                (Occlusion { stride: 0, ..options }, "received stride 0"),
+                (Occlusion { patch: 7, ..options }, "received patch 7"),
+                (Occlusion { stride: 3, ..options }, "no larger than the patch"),
+            ] {
+                let text = occlusion_map(&subject, &picture, class, options).unwrap_err().to_string();
+                assert!(text.contains(word), "{text}");
+            }
         }
     }
 }
