@@ -29,7 +29,9 @@ mod zip_archive;
 pub use digest::weights_sha256;
 pub use load_report::{LoadReport, Matched, Mismatched};
 pub use load_weights::{LoadOptions, load_weights, load_weights_with};
-pub use model_file::{ModelFile, ModelOptions, load, load_with, save, save_h5_weights, save_training};
+pub use model_file::{
+    ModelFile, ModelOptions, check_model_ending, load, load_with, save, save_h5_weights, save_training,
+};
 pub use renaming::Renaming;
 pub use saved_training::{SavedOptimizer, SavedTraining};
 pub use stored::{Number, StoredTensor};

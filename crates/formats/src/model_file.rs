@@ -31,7 +31,7 @@ impl ModelFile {
 }
 
 /// Writes a model with its config and what is known about it, in the format of the name's ending: Keras's `.keras` or `.h5`
-/// (`.hdf5`), or `.safetensors`, which is also meant by no ending. `.weights.h5` and `.npz` get the weights alone. The same
+/// (`.hdf5`), or `.safetensors`. `.weights.h5` and `.npz` get the weights alone. The same
 /// model gives the same bytes.
 ///
 /// # Errors
@@ -50,6 +50,23 @@ pub fn save_training(file: &ModelFile, training: &SavedTraining, path: impl AsRe
     write(file, Some(training), path.as_ref())
 }
 
+/// Whether [`save`] knows the format that a file's name ends in; to be asked before work whose result the file shall hold.
+///
+/// # Errors
+/// [`Error::Argument`] that names the endings.
+pub fn check_model_ending(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    let (received, hint) = match ending.as_deref() {
+        Some("keras" | "h5" | "hdf5" | "npz" | "safetensors") => return Ok(()),
+        Some("onnx") => ("ONNX, which is not there yet".into(), "write a .keras file and convert it with tf2onnx"),
+        Some(other) => (format!("`.{other}`"), "the ending says the format"),
+        None => ("no ending".into(), "the ending says the format"),
+    };
+    let rule = "the file must be .keras, .h5, .weights.h5, .safetensors or .npz";
+    Err(Error::argument(path.display().to_string(), rule, received, hint))
+}
+
 fn write(file: &ModelFile, training: Option<&SavedTraining>, path: &Path) -> Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let model = &file.model;
@@ -62,28 +79,13 @@ fn write(file: &ModelFile, training: Option<&SavedTraining>, path: &Path) -> Res
             "save the model without it, or under another ending",
         ));
     }
+    check_model_ending(path)?;
     let bytes = match ending {
         "keras" => archive::write(file, training)?,
         "h5" | "hdf5" if name.ends_with(".weights.h5") => vars_weights::write(model, None)?,
         "h5" | "hdf5" => h5_weights::write_model(file, &model_json::of(model), training)?,
         "npz" => npz::pack(&arrays(model)?)?,
-        "safetensors" | "" => return save_safetensors(file, path),
-        "onnx" => {
-            return Err(Error::argument(
-                path.display().to_string(),
-                "the file must be .keras, .h5, .weights.h5, .safetensors or .npz",
-                "ONNX, which is not there yet",
-                "write a .keras file and convert it with tf2onnx",
-            ));
-        }
-        other => {
-            return Err(Error::argument(
-                path.display().to_string(),
-                "the file must be .keras, .h5, .weights.h5, .safetensors or .npz",
-                format!("`.{other}`"),
-                "the ending says the format",
-            ));
-        }
+        _ => return save_safetensors(file, path),
     };
     replace_file(path, &bytes)
 }

@@ -205,6 +205,8 @@ fn files_are_known_by_content_not_by_ending() {
     }
     let error = save(&source, folder.path().join("m.onnx")).unwrap_err().to_string();
     assert!(error.contains("ONNX, which is not there yet"), "{error}");
+    let error = save(&source, folder.path().join("model")).unwrap_err().to_string();
+    assert!(error.contains("no ending") && error.contains(".keras, .h5"), "{error}");
     assert!(save(&source, folder.path().join("m.pkl")).unwrap_err().to_string().contains("`.pkl`"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

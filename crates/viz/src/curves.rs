@@ -1,7 +1,7 @@
 //! Loss and accuracy over the epochs.
 
 use crate::axis::Axis;
-use crate::picture::png_bytes;
+use crate::picture::{check_ending, png_bytes};
 use crate::render::{self, Drawing, Theme};
 use image::RgbImage;
 use plotters::coord::Shift;
@@ -32,6 +32,9 @@ pub struct Curves<'a> {
 }
 
 impl<'a> Curves<'a> {
+    /// The endings that [`Curves::write`] knows.
+    pub const ENDINGS: [&'static str; 2] = ["svg", "png"];
+
     /// The curves of a run.
     pub fn new(history: &'a History) -> Self {
         Curves::compare([("", history)])
@@ -101,11 +104,12 @@ impl<'a> Curves<'a> {
         replace_file(path, &png_bytes(&self.to_image()?)?)
     }
 
-    /// Writes PNG if the name ends so, else SVG.
+    /// Writes SVG or PNG, as the name ends.
     ///
     /// # Errors
-    /// As [`Curves::write_svg`].
+    /// As [`check_ending`] and [`Curves::write_svg`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        check_ending(&path, &Curves::ENDINGS)?;
         match path.as_ref().extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
             true => self.write_png(path),
             false => self.write_svg(path),
@@ -276,10 +280,10 @@ impl Drawing for Curves<'_> {
 
 /// Drawing a history in one call.
 pub trait PlotHistory {
-    /// Writes the curves: PNG if the name ends so, else SVG.
+    /// Writes the curves, SVG or PNG as the name ends.
     ///
     /// # Errors
-    /// As [`Curves::write_svg`].
+    /// As [`Curves::write`].
     fn plot(&self, path: impl AsRef<Path>) -> Result<()>;
 }
 

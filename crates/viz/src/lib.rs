@@ -46,7 +46,7 @@ pub use image::RgbImage;
 pub use labels::Label;
 pub use layer_choice::choose_layers;
 pub use mistakes::mistakes_sheet;
-pub use picture::{image_of, image_of_tensor, picture_of, png_bytes, tensor_of, write_gif, write_png};
+pub use picture::{check_ending, image_of, image_of_tensor, picture_of, png_bytes, tensor_of, write_gif, write_png};
 pub use plane::Plane;
 pub use reliability::Reliability;
 pub use render::Theme;

@@ -96,20 +96,50 @@ pub fn png_bytes(image: &RgbImage) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether a file's name ends in one of these, without regard to case: a file must hold what its name says. To be asked before work
+/// whose result the file shall hold.
+///
+/// # Errors
+/// [`Error::Argument`] that names the endings.
+///
+/// ```
+/// striate_viz::check_ending("map.PNG", &["png"])?;
+/// assert!(striate_viz::check_ending("map.jpg", &["png"]).is_err());
+/// # Ok::<(), striate_tensor::Error>(())
+/// ```
+pub fn check_ending(path: impl AsRef<Path>, endings: &[&str]) -> Result<()> {
+    let path = path.as_ref();
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    if ending.as_deref().is_some_and(|ending| endings.contains(&ending)) {
+        return Ok(());
+    }
+    let dotted: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
+    let received = ending.map_or_else(|| "no ending".to_string(), |ending| format!("`.{ending}`"));
+    let hint = format!("call it {}", path.with_extension(endings.first().unwrap_or(&"")).display());
+    Err(Error::argument(
+        path.display().to_string(),
+        format!("the name must end in {}", dotted.join(" or ")),
+        received,
+        hint,
+    ))
+}
+
 /// Writes an image as PNG, all of it or nothing.
 ///
 /// # Errors
-/// As [`png_bytes`]; [`Error::Io`].
+/// As [`check_ending`] and [`png_bytes`]; [`Error::Io`].
 pub fn write_png(path: impl AsRef<Path>, image: &RgbImage) -> Result<()> {
+    check_ending(&path, &["png"])?;
     replace_file(path, &png_bytes(image)?)
 }
 
 /// Writes frames of one size as an endless animation, GIF, each shown for the time that stands with it.
 ///
 /// # Errors
-/// [`Error::Argument`] without frames; [`Error::Io`].
+/// [`Error::Argument`] without frames or for another ending than `.gif`; [`Error::Io`].
 pub fn write_gif(path: impl AsRef<Path>, frames: &[(RgbImage, Duration)]) -> Result<()> {
     let path = path.as_ref();
+    check_ending(path, &["gif"])?;
     if frames.is_empty() {
         return Err(Error::argument(path.display().to_string(), "an animation must have frames", "none", ""));
     }

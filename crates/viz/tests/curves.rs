@@ -86,12 +86,14 @@ fn short_flat_and_broken_histories_are_drawn_too() {
     ];
     let folder = tempfile::tempdir().unwrap();
     for (name, history) in cases {
-        let path = folder.path().join(name);
+        let path = folder.path().join(name).with_extension("svg");
         history.plot(&path).unwrap();
         let svg = fs::read_to_string(&path).unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>") && !svg.contains("NaN"), "{name}");
         assert!(!svg.contains("<loss>"), "{name}");
         leave(&format!("curves-{name}.svg"), &svg);
     }
-    assert!(History::default().plot(folder.path().join("none")).is_err());
+    assert!(History::default().plot(folder.path().join("none.svg")).is_err());
+    let text = History::default().plot(folder.path().join("c.jpg")).unwrap_err().to_string();
+    assert!(text.contains("must end in .svg or .png; received `.jpg`") && text.contains("c.svg"), "{text}");
 }

@@ -4,11 +4,12 @@ use crate::arguments::ConvertArguments;
 use crate::output::Output;
 use serde_json::json;
 use std::process::ExitCode;
-use striate::formats::{ModelOptions, WeightsFile, save, save_training, weights_sha256};
+use striate::formats::{ModelOptions, WeightsFile, check_model_ending, save, save_training, weights_sha256};
 use striate::prelude::*;
 
 /// Runs the command.
 pub fn run(arguments: &ConvertArguments, output: &Output) -> Result<ExitCode> {
+    check_model_ending(&arguments.output)?;
     let options = ModelOptions {
         input_shape: arguments.input_shape.as_ref().map(|shape| shape.0.clone()),
         theano_kernels: arguments.theano.then_some(true),

@@ -6,7 +6,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use striate::prelude::History;
-use striate::viz::{Curves, Theme};
+use striate::viz::{Curves, Theme, check_ending};
 use striate::{Error, Result};
 
 /// `striate curves`.
@@ -15,7 +15,7 @@ pub struct CurvesArguments {
     /// Folders of runs, or their history.csv; one to seven.
     #[arg(required = true, num_args = 1..=7)]
     runs: Vec<PathBuf>,
-    /// The file to write: PNG if its name ends so, else SVG.
+    /// The file to write, .svg or .png.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Show moving averages that keep this share of themselves at each epoch; the lecture takes 0.8.
@@ -35,6 +35,7 @@ pub fn run(arguments: &CurvesArguments, output: &Output) -> Result<ExitCode> {
         let received = arguments.smooth.to_string();
         return Err(Error::argument("--smooth", "must be at least 0 and below 1", received, "the lecture takes 0.8"));
     }
+    check_ending(&arguments.out, &Curves::ENDINGS)?;
     let histories = arguments
         .runs
         .iter()

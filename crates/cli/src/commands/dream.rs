@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use striate::Result;
 use striate::data::image_file::{Colour, Picture, read};
 use striate::data::{Filter, Fit, PixelValues, resize};
-use striate::viz::{Dream, dream, dream_layers, image_of, image_of_tensor, tensor_of};
+use striate::viz::{Dream, check_ending, dream, dream_layers, image_of, image_of_tensor, tensor_of};
 
 /// `striate dream`.
 #[derive(Debug, Args)]
@@ -47,6 +47,7 @@ pub struct DreamArguments {
 
 /// Runs the command.
 pub fn run(arguments: &DreamArguments, output: &Output) -> Result<ExitCode> {
+    check_ending(&arguments.out, &["png"])?;
     let model = ModelArguments { model: arguments.model.clone(), data: arguments.data.clone() };
     let subject = model.open(false)?;
     let values = subject.values();

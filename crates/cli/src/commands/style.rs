@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use striate::Result;
 use striate::data::image_file::{Colour, read};
-use striate::viz::{Style, image_of, image_of_tensor, tensor_of, transfer_style};
+use striate::viz::{Style, check_ending, image_of, image_of_tensor, tensor_of, transfer_style};
 
 /// `striate style`.
 #[derive(Debug, Args)]
@@ -40,6 +40,7 @@ pub struct StyleArguments {
 
 /// Runs the command.
 pub fn run(arguments: &StyleArguments, output: &Output) -> Result<ExitCode> {
+    check_ending(&arguments.out, &["png"])?;
     let model = ModelArguments { model: "vgg16".into(), data: arguments.data.clone() };
     let subject = model.open(false)?;
     let values = subject.values();

@@ -40,6 +40,7 @@ fn a_sheet_shows_variants_and_repeats_with_the_seed() {
     let row = |y: u32| (12..80).any(|x| first.get_pixel(x, y)[0] < 100);
     assert!((12 + 150 + 5..12 + 150 + 18).any(row) && !row(12 + 150 + 2));
 
+    fail(sheet(&image, &path("1.jpg"), &[]), 1, &["must end in .png", "`.jpg`"]);
     let endless = ["--width-shift-range", "inf"];
     fail(
         sheet(&image, &path("4.png"), &endless),

@@ -29,7 +29,7 @@ fn a_model_goes_through_every_format_and_keeps_its_weights() {
 #[test]
 fn a_format_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, word) in [("m.onnx", "not there yet"), ("m.pkl", "`.pkl`")] {
+    for (name, word) in [("m.onnx", "not there yet"), ("m.pkl", "`.pkl`"), ("m", "no ending")] {
         let mut command = striate(["convert"]);
         command.args([&RUN.model(), &folder.path().join(name)]);
         let output = command.output().unwrap();

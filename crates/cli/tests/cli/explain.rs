@@ -104,6 +104,8 @@ fn heat_maps_with_their_checks() {
     fail(explain("gradcam", &[&RUN.model(), &image], &["--layer", "dense"], &out), 1, &["dense", "places"]);
     let far = ["--stride", "99999999999"];
     fail(explain("occlusion", &[&RUN.model(), &image], &far, &out), 1, &["stride must be 1 to 28 pixels"]);
+    let other = folder.path().join("heat.jpg");
+    fail(explain("saliency", &[&RUN.model(), &image], &[], &other), 1, &["must end in .png", "`.jpg`", "heat.png"]);
 }
 
 #[test]
@@ -128,6 +130,7 @@ fn kernels_curves_and_what_needs_weights() {
     succeed(curves("two.png", &[RUN.folder.to_str().unwrap()]));
     assert_eq!(size(&folder.path().join("two.png")).0, 2 * 2 * 460);
     fail(curves("none.svg", &["nowhere"]), 1, &["nowhere"]);
+    fail(curves("one.jpg", &[]), 1, &["must end in .svg or .png", "`.jpg`"]);
 
     let mut command = striate(["dream"]);
     command.arg(&image).args(["--data", "."]).arg("--out").arg(folder.path().join("dream.png"));

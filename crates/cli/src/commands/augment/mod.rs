@@ -12,7 +12,7 @@ use striate::data::augment::{
 use striate::data::image_file::{Colour, MAX_PIXELS, Picture, read};
 use striate::data::{Filter, Fit, resize};
 use striate::tensor::Key;
-use striate::viz::{Cell, Sheet, image_of, write_png};
+use striate::viz::{Cell, Sheet, check_ending, image_of, write_png};
 use striate::{Error, Result};
 
 /// The lecture's shear of 0.2 meant radians; Keras has taken degrees since.
@@ -102,6 +102,7 @@ pub enum Policy {
 
 /// Runs the command.
 pub fn run(arguments: &AugmentArguments, output: &Output) -> Result<ExitCode> {
+    check_ending(&arguments.preview, &["png"])?;
     let (height, width) = arguments.size;
     let pixels = (arguments.count + 1) * (height * width) as u64;
     if pixels > MAX_PIXELS {

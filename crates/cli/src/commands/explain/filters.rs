@@ -6,6 +6,7 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use striate::data::PixelValues;
+use striate::viz::check_ending;
 use striate::viz::filters::{Ascent, Filters, filter_grid, kernel_sheet};
 use striate::{Error, Result};
 
@@ -60,6 +61,7 @@ pub struct FiltersArguments {
 
 /// Runs the command.
 pub fn run(arguments: &FiltersArguments, output: &Output) -> Result<ExitCode> {
+    check_ending(&arguments.out, &["png"])?;
     let subject = arguments.model.open(false)?;
     if arguments.raw {
         let is_bgr = subject.values() == PixelValues::Caffe;

@@ -13,7 +13,7 @@ use striate::viz::heat::{
     CamMethod, GradientMethod, Occlusion, ScoreCam, cam, default_cam_layer, deletion_insertion, gradient_map,
     heat_image, occlusion_map, overlay, randomisation, score_cam, top_class,
 };
-use striate::viz::{Cell, Plane, RgbImage, Sheet, Subject, image_of};
+use striate::viz::{Cell, Plane, RgbImage, Sheet, Subject, check_ending, image_of};
 use striate::{Error, Result};
 
 /// What all heat maps take.
@@ -33,6 +33,19 @@ pub struct HeatMapArguments {
     /// Leave out the randomisation test and the deletion and insertion scores.
     #[arg(long)]
     no_checks: bool,
+}
+
+impl HeatMapArguments {
+    /// The file for a single picture's map; none if maps go into a folder.
+    fn file(&self) -> Option<&Path> {
+        (self.images.len() == 1 && self.out.extension().is_some()).then_some(&self.out)
+    }
+
+    /// The model, once it is clear that the map can be written.
+    fn open(&self) -> Result<Subject> {
+        self.file().map_or(Ok(()), |file| check_ending(file, &["png"]))?;
+        self.model.open(true)
+    }
 }
 
 /// `striate explain gradcam`.
@@ -104,7 +117,7 @@ pub struct OcclusionArguments {
 
 /// Runs `gradcam`.
 pub fn run_cam(arguments: &CamArguments, output: &Output) -> Result<ExitCode> {
-    let subject = arguments.common.model.open(true)?;
+    let subject = arguments.common.open()?;
     let layer = match &arguments.layer {
         Some(layer) => layer.clone(),
         None => default_cam_layer(&subject.model)?.path,
@@ -127,7 +140,7 @@ pub fn run_cam(arguments: &CamArguments, output: &Output) -> Result<ExitCode> {
 
 /// Runs `saliency`.
 pub fn run_saliency(arguments: &SaliencyArguments, output: &Output) -> Result<ExitCode> {
-    let subject = arguments.common.model.open(true)?;
+    let subject = arguments.common.open()?;
     let samples = arguments.samples as usize;
     let (name, method) = match arguments.method {
         SaliencyName::Saliency => ("saliency", GradientMethod::Saliency),
@@ -142,7 +155,7 @@ pub fn run_saliency(arguments: &SaliencyArguments, output: &Output) -> Result<Ex
 
 /// Runs `occlusion`.
 pub fn run_occlusion(arguments: &OcclusionArguments, output: &Output) -> Result<ExitCode> {
-    let subject = arguments.common.model.open(true)?;
+    let subject = arguments.common.open()?;
     let shape = subject.input_shape();
     let mut options = Occlusion::of(shape[0], shape[1], grey(&subject));
     options.patch = arguments.patch.unwrap_or(options.patch);
@@ -250,9 +263,9 @@ fn show(
         });
     }
     let sheet = sheet(&picture, &map, method, &format!("{name}, {:.1} %", 100.0 * probability))?;
-    let path = match common.images.len() {
-        1 if common.out.extension().is_some() => common.out.clone(),
-        _ => common.out.join(file_name(image)?),
+    let path = match common.file() {
+        Some(file) => file.to_path_buf(),
+        None => common.out.join(file_name(image)?),
     };
     write(&path, &sheet, output)?;
     report["path"] = json!(path.display().to_string());
