@@ -2,6 +2,13 @@
 
 use striate_tensor::{Error, Result, Shape, Tensor};
 
+/// Whether a target's shape has one label for each of several classes' probabilities.
+pub(crate) fn are_labels(prediction: &Shape, target: &Shape) -> bool {
+    let Some((&classes, rows)) = prediction.as_slice().split_last() else { return false };
+    let given = target.as_slice();
+    classes > 1 && !rows.is_empty() && (given == rows || given.strip_suffix(&[1]) == Some(rows))
+}
+
 /// The labels for predictions (n, …, classes), of shape (n, …) or (n, …, 1).
 ///
 /// # Errors
@@ -16,9 +23,7 @@ pub(crate) fn labels(subject: &str, prediction: &Shape, target: &Tensor) -> Resu
             "for one probability use binary_crossentropy",
         ));
     }
-    let rows = &prediction.as_slice()[..prediction.rank() - 1];
-    let given = target.shape().as_slice();
-    if given != rows && given.strip_suffix(&[1]) != Some(rows) {
+    if !are_labels(prediction, target.shape()) {
         let rule = "targets must be one label for each prediction, of shape (n, …) or (n, …, 1)";
         let received = format!("prediction {prediction}, target {}", target.shape());
         return Err(Error::shape(subject, rule, received, "one-hot rows are for categorical_crossentropy"));

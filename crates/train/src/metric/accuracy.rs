@@ -1,6 +1,7 @@
 //! The share of right answers.
 
 use super::{Metric, same_shape, sparse_accuracy::right_of_all};
+use crate::labels::are_labels;
 use striate_tensor::{Result, Tensor};
 
 /// The share of samples whose most probable class is the target's; for a single probability, whose rounding is.
@@ -28,9 +29,7 @@ impl Metric for AccuracyCount {
 
     fn update(&mut self, prediction: &Tensor, target: &Tensor) -> Result<()> {
         // As Keras, which takes "accuracy" for the one that the target's shape asks for.
-        let (of, given) = (prediction.shape(), target.shape());
-        let has_labels = given.rank() + 1 == of.rank() || (given.rank() == of.rank() && given.channels() == 1);
-        if of.rank() >= 2 && of.channels() > 1 && has_labels {
+        if are_labels(prediction.shape(), target.shape()) {
             let (right, all) = right_of_all(self.name(), prediction, target)?;
             self.right += right;
             self.all += all;
