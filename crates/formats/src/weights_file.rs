@@ -22,6 +22,8 @@ pub(crate) const CLASSES: &str = "class_names";
 /// The key of how a picture becomes an input.
 pub(crate) const PREPROCESSING: &str = "preprocessing";
 
+/// So many bytes of a file that is text are looked at.
+const SHOWN_OF_TEXT: usize = 40;
 /// A header of safetensors may have so many bytes.
 const MAX_HEADER: usize = 100_000_000;
 
@@ -186,7 +188,9 @@ impl WeightsFile {
         let size = <[u8; 8]>::try_from(start.as_slice()).map(u64::from_le_bytes).ok();
         let size = size.and_then(|size| usize::try_from(size).ok()).filter(|&size| size <= MAX_HEADER);
         let size = size.filter(|&size| content.holds(8, size as u64));
-        let size = size.ok_or_else(|| damaged("no header of safetensors".to_string()))?;
+        let Some(size) = size else {
+            return Err(damaged(what_it_is(&content.read_up_to(0, SHOWN_OF_TEXT).map_err(failed)?)));
+        };
         let header = content.read_up_to(8, size).map_err(failed)?;
         let header: Metadata = serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
         let first = 8 + size;
@@ -293,6 +297,24 @@ pub(crate) fn names(list: &Value) -> Vec<String> {
 }
 
 /// Tensors with full names, gathered by what stands before the last slash, or the last point where there is no slash.
+/// What a file is that begins with these bytes and is no model.
+fn what_it_is(start: &[u8]) -> String {
+    if start.is_empty() {
+        return "an empty file".into();
+    }
+    // A letter of several bytes may be cut in two.
+    let whole = match std::str::from_utf8(start) {
+        Ok(text) => Some(text),
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok(),
+        Err(_) => None,
+    };
+    let is_text = |text: &&str| text.chars().all(|letter| !letter.is_control() || "\n\r\t".contains(letter));
+    match whole.filter(is_text) {
+        Some(text) => format!("text, which begins with `{}`", text.lines().next().unwrap_or_default()),
+        None => "no header of safetensors".into(),
+    }
+}
+
 fn by_layer(tensors: Vec<(String, StoredTensor)>) -> Vec<StoredLayer> {
     let mut layers: Vec<StoredLayer> = Vec::new();
     let mut index = std::collections::HashMap::new();

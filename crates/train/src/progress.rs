@@ -89,7 +89,7 @@ impl Display {
             self.last_line = Instant::now();
             let left = self.start.elapsed().as_secs_f64() / step.max(1) as f64 * (self.steps - step) as f64;
             let (values, speed) = (describe(&values()), self.speed());
-            eprintln!("{} {step}/{} {values}  {speed}  {left:.0} s left", self.title, self.steps);
+            eprintln!("{} {step}/{} {values}  {speed}  {}", self.title, self.steps, time_left(left));
         }
     }
 
@@ -112,6 +112,24 @@ impl Display {
     }
 }
 
+/// `45 s left`, `12 min left`, `3 h 20 min left`, `5 days left`.
+fn time_left(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round();
+    let hours = (minutes / 60.0).floor();
+    let days = (hours / 24.0).round();
+    if seconds < 99.5 {
+        format!("{seconds:.0} s left")
+    } else if minutes < 90.0 {
+        format!("{minutes:.0} min left")
+    } else if hours < 48.0 {
+        format!("{hours:.0} h {:.0} min left", minutes - 60.0 * hours)
+    } else if days < 365.0 {
+        format!("{days:.0} days left")
+    } else {
+        "more than a year left".into()
+    }
+}
+
 /// `154 images/s  0.4 % waiting for data`.
 fn speed(rate: f64, wait_share: f64) -> String {
     format!("{rate:.0} images/s  {:.1} % waiting for data", 100.0 * wait_share)
@@ -120,4 +138,27 @@ fn speed(rate: f64, wait_share: f64) -> String {
 /// `loss 0.0423  accuracy 0.9871`.
 pub(crate) fn describe(values: &[(String, f64)]) -> String {
     values.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_told_as_people_do() {
+        for (seconds, text) in [
+            (0.4, "0 s left"),
+            (45.2, "45 s left"),
+            (99.4, "99 s left"),
+            (100.0, "2 min left"),
+            (720.0, "12 min left"),
+            (5400.0, "1 h 30 min left"),
+            (12_010.0, "3 h 20 min left"),
+            (432_000.0, "5 days left"),
+            (9e15, "more than a year left"),
+            (f64::NAN, "more than a year left"),
+        ] {
+            assert_eq!(time_left(seconds), text);
+        }
+    }
 }

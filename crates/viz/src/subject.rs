@@ -24,14 +24,12 @@ impl Subject {
     /// `weights/`.
     ///
     /// # Errors
-    /// As [`Subject::of_zoo`]; those of [`load`] for a file.
+    /// As [`Architecture::or_file`] and [`Subject::of_zoo`]; those of [`load`] for a file.
     pub fn open(name: &str, include_top: bool, data: Option<&Path>, device: &Device) -> Result<Self> {
-        if !Path::new(name).is_file()
-            && let Ok(architecture) = Architecture::from_name(name)
-        {
-            return Subject::of_zoo(architecture, include_top, data, device);
+        match Architecture::or_file(name)? {
+            Some(architecture) => Subject::of_zoo(architecture, include_top, data, device),
+            None => Subject::of_file(load(name, &Registry::default(), device)?),
         }
-        Subject::of_file(load(name, &Registry::default(), device)?)
     }
 
     /// A network of the zoo with its published weights: with its classifier or without, or the other way if only that is there.

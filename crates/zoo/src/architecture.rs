@@ -2,10 +2,11 @@
 
 use crate::options::ZooOptions;
 use crate::{inception_v3, mobilenet, mobilenet_v2, parts, resnet, squeezenet, vgg, xception};
+use std::path::Path;
 use striate_data::PixelValues;
 use striate_formats::Renaming;
 use striate_nn::{BuildOptions, Graph, GraphKind, Model};
-use striate_tensor::{Error, Result, Tensor};
+use striate_tensor::{Error, Result, Tensor, meant_name};
 
 /// A network of the zoo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,6 +76,37 @@ impl Architecture {
             let known: Vec<&str> = Architecture::ALL.iter().map(|known| known.name()).collect();
             Error::argument("network", "the name must be one of the zoo's", format!("`{name}`"), known.join(", "))
         })
+    }
+
+    /// What a text is that may be a network's name or the path of a model file: none for a path.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for what is no file, no network's name and no path either, with the network that was probably meant.
+    ///
+    /// ```
+    /// use striate_zoo::Architecture;
+    /// assert_eq!(Architecture::or_file("mobilenet")?, Some(Architecture::MobileNet));
+    /// assert_eq!(Architecture::or_file("runs/mnist/model.keras")?, None);
+    /// let error = Architecture::or_file("mobilenett").unwrap_err().to_string();
+    /// assert!(error.contains("did you mean mobilenet?"));
+    /// # Ok::<(), striate_tensor::Error>(())
+    /// ```
+    pub fn or_file(text: &str) -> Result<Option<Architecture>> {
+        if Path::new(text).is_file() {
+            return Ok(None);
+        }
+        if let Ok(architecture) = Architecture::from_name(text) {
+            return Ok(Some(architecture));
+        }
+        if Path::new(text).exists() || text.is_empty() || text.contains(['/', '\\', '.']) {
+            return Ok(None);
+        }
+        let known: Vec<&str> = Architecture::ALL.iter().map(|known| known.name()).collect();
+        let hint = match meant_name(text, known.iter().copied()) {
+            Some(name) => format!("did you mean {name}?"),
+            None => format!("the networks are {}", known.join(", ")),
+        };
+        Err(Error::argument(text, "the model must be a file or a network's name", "no such file or network", hint))
     }
 
     /// Height and width of the pictures it was made for.

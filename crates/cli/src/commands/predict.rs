@@ -42,9 +42,9 @@ impl Classifier {
     fn open(arguments: &PredictArguments) -> Result<Classifier> {
         let PredictArguments { model: name, data, pixels, input, .. } = arguments;
         let input_shape = input.as_ref().map(|shape| shape.0.clone());
-        let mut classifier = match Architecture::from_name(name) {
-            Ok(architecture) if !Path::new(name).exists() => Classifier::of_zoo(architecture, data.as_deref())?,
-            _ => Classifier::of_file(name, *pixels, input_shape)?,
+        let mut classifier = match Architecture::or_file(name)? {
+            Some(architecture) => Classifier::of_zoo(architecture, data.as_deref())?,
+            None => Classifier::of_file(name, *pixels, input_shape)?,
         };
         if let (Preparation::Photograph(photograph), Some(pixels)) = (&mut classifier.preparation, pixels) {
             photograph.values = *pixels;

@@ -4,7 +4,6 @@ use crate::arguments::SummaryArguments;
 use crate::output::Output;
 use crate::recipes;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::ExitCode;
 use striate::formats::{ModelOptions, load_with};
 use striate::nn::{Costs, LayerCosts};
@@ -21,9 +20,9 @@ pub fn run(arguments: &SummaryArguments, output: &Output) -> Result<ExitCode> {
         "cats-dogs-best" => recipes::cats_dogs_best::network(0)?,
         "cats-dogs-features" => recipes::vgg16::untrained(recipes::cats_dogs_features::DROPOUT)?,
         "cats-dogs-frozen" => recipes::vgg16::untrained(None)?,
-        name => match Architecture::from_name(name) {
-            Ok(architecture) if !Path::new(name).exists() => of_zoo(architecture, arguments)?,
-            _ => of_file(name, arguments)?,
+        name => match Architecture::or_file(name)? {
+            Some(architecture) => of_zoo(architecture, arguments)?,
+            None => of_file(name, arguments)?,
         },
     };
     arguments.freeze.iter().try_for_each(|pattern| model.set_trainable(pattern, false))?;

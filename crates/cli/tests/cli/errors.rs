@@ -131,9 +131,12 @@ fn models_that_are_none_are_named() {
     let cases = [
         (folder.path().join("absent.safetensors"), "no such file"),
         (folder.path().to_path_buf(), "regular file"),
-        (file("empty.safetensors", b""), "received"),
+        (file("empty.safetensors", b""), "an empty file"),
         (file("noise.safetensors", &[0xA5; 4096]), "received"),
-        (file("letter.safetensors", b"Dear program, this is no model at all."), "received"),
+        (
+            file("letter.safetensors", b"Dear program, this is no model at all."),
+            "text, which begins with `Dear program",
+        ),
         (file("cut.safetensors", &whole[..whole.len() - 100]), "received"),
     ];
     let picture = folder.path().join("digit.png");
@@ -148,6 +151,9 @@ fn models_that_are_none_are_named() {
             assert!(text.contains("(hint: "), "{text}");
         }
     }
+    let mut command = striate(["predict", "mobilenett"]);
+    command.arg(&picture);
+    fail(command, 1, &["mobilenett", "no such file or network", "did you mean mobilenet?"]);
     let mut command = train(&folder.path().join("out"));
     command.arg("--weights").arg(&cases[0].0);
     fail(command, 1, &["absent.safetensors", "no such file"]);

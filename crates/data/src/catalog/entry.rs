@@ -72,7 +72,13 @@ impl Entry {
         let candidates = folders.iter().flat_map(|folder| self.files.iter().map(move |file| folder.join(&file.name)));
         candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
             let names: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
-            let tried: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            // The folders above the program and the current one may be the same.
+            let mut tried: Vec<String> = Vec::new();
+            for folder in folders.iter().map(|folder| folder.display().to_string()) {
+                if !tried.contains(&folder) {
+                    tried.push(folder);
+                }
+            }
             Error::data(
                 &self.name,
                 format!("{} must lie in one of: {}", names.join(" or "), tried.join(", ")),
@@ -225,6 +231,8 @@ mod tests {
         let text = entry.find_in(Some(&data), &places).unwrap_err().to_string();
         assert!(text.contains("striate data download vgg16-notop"), "{text}");
         assert!(text.contains("vgg16_imagenet_notop.safetensors") && text.contains("first/weights"), "{text}");
+        let twice = entry.find_in(None, &[first.clone(), second.clone(), first.clone()]).unwrap_err().to_string();
+        assert_eq!(twice.matches("first/weights").count(), 1, "{twice}");
         let [official, other] = [&entry.files[0].name, &entry.files[1].name];
         let put = |folder: &Path, name: &str| {
             fs::create_dir_all(folder).unwrap();
