@@ -143,11 +143,11 @@ fn what_is_no_regular_file_is_not_read() {
 #[test]
 fn a_file_that_cannot_be_written_is_an_error_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("taken");
+    let path = folder.path().join("taken.keras");
     fs::create_dir(&path).unwrap();
     let error = save(&ModelFile::of(model(4, 1)), &path).unwrap_err();
     assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("writing failed"), "{error}");
-    assert!(save(&ModelFile::of(model(4, 1)), folder.path().join("no/such/folder")).is_err());
+    assert!(save(&ModelFile::of(model(4, 1)), folder.path().join("no/such/folder.keras")).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
