@@ -152,8 +152,8 @@ fn the_best_model_is_on_disk() {
         assert_eq!(file.model.weight("dense/bias").unwrap().item().unwrap(), best);
         assert_eq!((file.class_names, file.preprocessing.as_str()), (vec!["yes".to_string()], "digit"));
     }
-    fs::create_dir(folder.path().join("taken")).unwrap();
-    let mut refused = SaveBest::new(folder.path().join("taken")).monitor("accuracy");
+    fs::create_dir(folder.path().join("taken.keras")).unwrap();
+    let mut refused = SaveBest::new(folder.path().join("taken.keras")).monitor("accuracy");
     let error = refused.on_epoch_end(&mut stage.moment()).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
 }
