@@ -12,6 +12,21 @@ use striate_tensor::Result;
 /// A picture's longer side in pixels, about.
 const SIDE: u32 = 140;
 
+/// Letters of a name that stand below a picture.
+const NAME: usize = 24;
+
+/// What stands below a sample: its name, without its middle if it is long.
+fn name(data: &dyn Dataset, sample: usize) -> String {
+    let Some(name) = data.sample_name(sample) else { return format!("no. {sample}") };
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= NAME {
+        return name;
+    }
+    let end = NAME * 2 / 3;
+    let part = |letters: &[char]| letters.iter().collect::<String>();
+    format!("{}…{}", part(&letters[..NAME - 1 - end]), part(&letters[letters.len() - end..]))
+}
+
 /// The test pictures that were answered worst, at most `count`, each with what was said of it; none without mistakes. `data` is what
 /// the answers are about.
 ///
@@ -35,7 +50,7 @@ pub fn mistakes_sheet(
         let (said, is) = (subject.class_name(answer.predicted), subject.class_name(answer.actual));
         Ok(Cell::new(image, format!("{said}, {}", percent(answer.probability)))
             .line(format!("is {is}, {}", percent(answer.actual_probability)))
-            .line(data.sample_name(answer.sample).unwrap_or_else(|| format!("no. {}", answer.sample))))
+            .line(name(data, answer.sample)))
     });
     let wrong = answers.all().iter().filter(|answer| !answer.is_right()).count();
     let title = match wrong {
