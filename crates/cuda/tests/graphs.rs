@@ -11,7 +11,7 @@ use striate_optim::{Adam, AdamW, Optimizer, RmsProp, Schedule, Sgd};
 use striate_tensor::Activation::Relu;
 use striate_tensor::{Device, Error, Key, Result, Take, Tensor};
 use striate_train::callback::{Callback, Flow, Moment};
-use striate_train::loss::CategoricalCrossentropy;
+use striate_train::loss::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
 use striate_train::metric::Accuracy;
 use striate_train::{Compile, Fit, Progress};
 
@@ -103,6 +103,24 @@ fn same(name: &str, replays: std::ops::RangeInclusive<u64>, run: impl Fn(bool) -
     assert_eq!(plain.1, recorded.1, "{name}: weights");
     // A training that does not move would agree as well.
     assert!(plain.0[0] != plain.0[2], "{name}");
+}
+
+/// The host looks at labels, which a recording would not do again: such a training is never recorded.
+#[test]
+fn integer_labels_train_without_a_recording() {
+    if common::device().is_none() {
+        return;
+    }
+    same("labels", 0..=0, |graphs| {
+        let (backend, device) = open(graphs);
+        let inputs = Tensor::from_vec(numbers(34 * 288, 1), [34, 12, 12, 2], &device).unwrap();
+        let labels: Vec<f32> = (0..34u8).map(|i| f32::from(i * 7 % 3)).collect();
+        let labels = Tensor::from_vec(labels, [34, 1], &device).unwrap();
+        let (mut model, data) = (network(&device), ArrayDataset::from_tensors(&inputs, &labels).unwrap());
+        let mut training = model.compile(Adam::new(0.01), SparseCategoricalCrossentropy, ()).unwrap();
+        let losses = training.fit(&data, options()).unwrap().series("loss");
+        (losses.into_iter().map(f64::to_bits).collect(), bits(training.model()), backend.replays())
+    });
 }
 
 #[test]
