@@ -99,7 +99,7 @@ pub(crate) struct Sweep<'a> {
     /// Added to where every row of the result starts.
     pub(crate) c_offset: usize,
     pub(crate) write: Write<'a>,
-    /// Fetched meanwhile: what is read next. Only where the step is not 1, whose results are few enough to be near.
+    /// Fetched meanwhile instead of results, where the step is not 1: what is read next. Empty for nothing.
     pub(crate) ahead: &'a [f32],
 }
 
@@ -248,8 +248,8 @@ unsafe fn one_tile<
         for (r, a) in a.iter_mut().enumerate() {
             *a = base.add(*s.rows.a.get_unchecked(row + r.min(count - 1)));
         }
-        // The next tile's results are fetched while this one's are computed.
-        for r in 0..if STREAM || !UNIT { 0 } else { MR } {
+        // The next tile's results are fetched while this one's are computed, unless something else is.
+        for r in 0..if STREAM || !s.ahead.is_empty() { 0 } else { MR } {
             let next = *s.rows.c.get_unchecked((row + MR + r).min(s.rows.c.len() - 1));
             let next = s.c.pointer(0).wrapping_add(s.c_offset + next);
             for v in 0..NV {
